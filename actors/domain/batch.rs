@@ -1,0 +1,167 @@
+//! What is written to the database in one transaction.
+
+use std::collections::HashMap;
+
+use time::OffsetDateTime;
+
+use super::{Cause, Edge, Incident, NotifierId, Outcome, Status, Tally, TargetId};
+
+/// Everything that a store writes at once, or not at all.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// Counts the batches of one writer from 1. A store ignores one that it has already written, so
+    /// that a batch whose answer was lost can be sent again.
+    pub sequence: u64,
+    /// News of targets, one entry a target.
+    pub targets: HashMap<TargetId, TargetNews>,
+    /// News of notifiers, one entry a notifier.
+    pub notifiers: HashMap<NotifierId, NotifierNews>,
+}
+
+impl Batch {
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.targets.is_empty() && self.notifiers.is_empty()
+    }
+}
+
+/// What one or more results change in a target's row.
+#[derive(Clone, Debug)]
+pub struct TargetNews {
+    /// The status after the newest result.
+    pub status: Status,
+    /// The status before the newest edge, where there was one.
+    pub previous_status: Option<Status>,
+    /// The reason of the newest result.
+    pub status_description: String,
+    /// The cause of the newest result.
+    pub cause: Option<Cause>,
+    /// The time of the newest result.
+    pub last_updated: OffsetDateTime,
+    /// What is added to the counters. [`Tally::add`] says what becomes of `repeated_fails`.
+    pub counted: Tally,
+    /// Incidents that began or ended, oldest first.
+    pub incidents: Vec<IncidentNews>,
+}
+
+/// An incident that began, or that ended.
+#[derive(Clone, Debug)]
+pub struct IncidentNews {
+    /// The incident, as it stands after the news.
+    pub incident: Incident,
+    /// Why the target failed.
+    pub cause: Option<Cause>,
+    /// The same in words.
+    pub reason: String,
+}
+
+impl TargetNews {
+    /// The news of one result.
+    pub fn of(
+        outcome: &Outcome,
+        at: OffsetDateTime,
+        status: Status,
+        edge: Option<(Edge, Option<Incident>)>,
+    ) -> Self {
+        let mut counted = Tally::default();
+        counted.count(outcome);
+        let incident = edge.and_then(|(_, incident)| incident).map(|incident| IncidentNews {
+            incident,
+            cause: outcome.failure,
+            reason: outcome.reason.clone(),
+        });
+        Self {
+            status,
+            previous_status: edge.map(|(edge, _)| edge.from),
+            status_description: outcome.reason.clone(),
+            cause: outcome.failure,
+            last_updated: at,
+            counted,
+            incidents: incident.into_iter().collect(),
+        }
+    }
+
+    /// Takes in later news of the same target.
+    pub fn merge(&mut self, later: Self) {
+        let mut counted = self.counted;
+        counted.add(&later.counted);
+        let mut incidents = std::mem::take(&mut self.incidents);
+        incidents.extend(later.incidents);
+        *self = Self {
+            previous_status: later.previous_status.or(self.previous_status),
+            counted,
+            incidents,
+            ..later
+        };
+    }
+
+    /// Changes a row's state as writing this would.
+    pub fn apply(&self, state: &mut super::TargetState) {
+        state.status = self.status;
+        state.previous_status = self.previous_status.unwrap_or(state.previous_status);
+        state.status_description.clone_from(&self.status_description);
+        state.cause = self.cause;
+        state.last_updated = Some(self.last_updated);
+        state.tally.add(&self.counted);
+        if let Some(news) = self.incidents.last() {
+            state.incident = Some(news.incident).filter(|incident| incident.ended_at.is_none());
+        }
+    }
+}
+
+/// What one or more notifications change in a notifier's row.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct NotifierNews {
+    /// Notifications that were delivered.
+    pub delivered: u64,
+    /// Notifications that were not, and will not be.
+    pub failed: u64,
+}
+
+impl NotifierNews {
+    /// Takes in later news of the same notifier.
+    pub fn merge(&mut self, later: Self) {
+        self.delivered += later.delivered;
+        self.failed += later.failed;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use time::macros::datetime;
+
+    use super::*;
+    use crate::domain::TargetState;
+
+    fn news(passed: bool, edge: bool) -> TargetNews {
+        let outcome = if passed { Outcome::pass("") } else { Outcome::fail(Cause::Dns, "") };
+        let edge = edge.then_some((Edge { from: Status::Pass, to: Status::Fail }, None));
+        TargetNews::of(&outcome, datetime!(2026-01-01 0:00 UTC), Status::Pass, edge)
+    }
+
+    #[test]
+    fn a_later_result_without_an_edge_keeps_the_earlier_edge() {
+        let mut merged = news(false, true);
+        merged.merge(news(false, false));
+        assert_eq!(merged.previous_status, Some(Status::Pass));
+    }
+
+    proptest! {
+        #[test]
+        fn merged_news_change_a_row_as_each_of_them_in_turn(results: Vec<(bool, bool)>) {
+            let mut one_by_one = TargetState::default();
+            let mut merged: Option<TargetNews> = None;
+            for (passed, edge) in results {
+                news(passed, edge).apply(&mut one_by_one);
+                match &mut merged {
+                    Some(merged) => merged.merge(news(passed, edge)),
+                    None => merged = Some(news(passed, edge)),
+                }
+            }
+            let mut at_once = TargetState::default();
+            merged.iter().for_each(|news| news.apply(&mut at_once));
+            prop_assert_eq!(format!("{at_once:?}"), format!("{one_by_one:?}"));
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Values and pure rules: what skypunch knows of the world, without a clock, a network or a database.
+
+mod backoff;
+mod batch;
+mod fault;
+mod health;
+mod incident;
+mod notification;
+mod notifier;
+mod outcome;
+mod params;
+mod pass_result;
+pub mod routing;
+mod schedule;
+mod secret;
+mod status;
+mod tally;
+mod target;
+pub mod text;
+
+pub use backoff::Backoff;
+pub use batch::{Batch, IncidentNews, NotifierNews, TargetNews};
+pub use fault::Fault;
+pub use health::{Edge, Health, Thresholds};
+pub use incident::Incident;
+pub use notification::{Alert, Event, Notification};
+pub use notifier::{ADDRESS_MAX, NotifierDefinition, NotifierId, NotifierRow};
+pub use outcome::{Outcome, Timings, TimingsMs, Trace, milliseconds};
+pub use params::{Params, ParamsError};
+pub use pass_result::{PassResult, PassResultError};
+pub use schedule::{LATE_AFTER, Schedule};
+pub use secret::{MASK, Secret};
+pub use status::{Cause, Status, UnknownCause};
+pub use tally::Tally;
+pub use target::{
+    FREQUENCY, NAME_MAX, TEXT_MAX, TIMEOUT, Target, TargetDefinition, TargetId, TargetOptions, TargetRow,
+    TargetState, URL_MAX,
+};

@@ -1,0 +1,65 @@
+//! Keeps targets, notifiers and what became of them.
+
+use async_trait::async_trait;
+
+use crate::domain::{
+    Batch, NotifierDefinition, NotifierId, NotifierRow, TargetDefinition, TargetId, TargetRow,
+};
+
+/// A database. Its guarantees are the tests of `testing::store_suite`.
+///
+/// Every future may be dropped half-way, at a deadline of the caller, without harm to later calls. No
+/// call waits by itself for a database that is away: it fails with [`StoreError::Unavailable`], and
+/// the next call tries anew.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// The name of the backend: `sqlite`, `mysql`.
+    fn backend(&self) -> &'static str;
+
+    /// Every target, by id, with the incident that goes on.
+    async fn load_targets(&self) -> Result<Vec<TargetRow>, StoreError>;
+
+    /// Every notifier, by id.
+    async fn load_notifiers(&self) -> Result<Vec<NotifierRow>, StoreError>;
+
+    /// Writes a batch in one transaction, unless this writer wrote one of that sequence before.
+    ///
+    /// Only columns that the daemon owns are written; counters are added to; rows that are gone stay
+    /// gone.
+    async fn write(&self, batch: &Batch) -> Result<(), StoreError>;
+
+    /// Adds a target. The name must not be taken: [`StoreError::Conflict`].
+    async fn add_target(&self, definition: &TargetDefinition) -> Result<TargetId, StoreError>;
+
+    /// Sets `enabled` of a target.
+    async fn enable_target(&self, id: TargetId, enabled: bool) -> Result<(), StoreError>;
+
+    /// Deletes a target, with all that the daemon kept of it.
+    async fn delete_target(&self, id: TargetId) -> Result<(), StoreError>;
+
+    /// Adds a notifier. The name must not be taken: [`StoreError::Conflict`].
+    async fn add_notifier(&self, definition: &NotifierDefinition) -> Result<NotifierId, StoreError>;
+
+    /// Sets `enabled` of a notifier.
+    async fn enable_notifier(&self, id: NotifierId, enabled: bool) -> Result<(), StoreError>;
+
+    /// Deletes a notifier.
+    async fn delete_notifier(&self, id: NotifierId) -> Result<(), StoreError>;
+}
+
+/// Why a store did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database cannot be reached, or not now: try again.
+    #[error("the database is not available")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The database refused the statement: the same again will not help.
+    #[error("the database refused")]
+    Refused(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// There is no such row.
+    #[error("there is no such row")]
+    NotFound,
+    /// The name is taken.
+    #[error("the name is taken")]
+    Conflict,
+}

@@ -1,0 +1,27 @@
+//! The adapters and the wiring of skypunch; the core is the package `skypunch-actors`.
+//!
+//! | room | what |
+//! |---|---|
+//! | [`settings`] | the configuration: file, environment, command line |
+//! | [`logging`] | the log file and the terminal |
+//! | [`net`] | dials (DNS, TCP, TLS) and speaks HTTP, timing each phase; for probes and sinks |
+//! | [`secret`] | finds secrets that a row or the configuration only names |
+//! | [`probe`] | the kinds of probes |
+//! | [`sink`] | the kinds of notifiers |
+//! | [`store`] | the backends of the database, and their migrations |
+//! | [`control`] | the Unix socket: server and client |
+//! | [`cli`] | the command line |
+//! | [`web`] | the HTTP server |
+//!
+//! `probe`, `sink`, `store`, `control` and `web` do not know each other. Only `app` knows every actor.
+
+pub mod cli;
+pub mod control;
+pub mod logging;
+pub mod net;
+pub mod probe;
+pub mod secret;
+pub mod settings;
+pub mod sink;
+pub mod store;
+pub mod web;

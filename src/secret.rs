@@ -1,0 +1,63 @@
+//! Finds secrets that a row or the configuration only names: `env:NAME` and `file:PATH`.
+
+use std::{env, fs, io};
+
+use skypunch_actors::domain::Secret;
+
+/// Why a named secret cannot be had. The names are no secrets; what they name is.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// `env:NAME` without such a variable.
+    #[error("the environment variable {0} is not set, or is not UTF-8")]
+    Env(String),
+    /// `file:PATH` without such a file.
+    #[error("cannot read the file {path}: {}", source.kind())]
+    File {
+        /// The path.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Finds what `value` names; any other value is the secret itself.
+///
+/// Done at each use, so that a secret can be changed without a restart. Of a file, the newline that
+/// editors put at its end is left out.
+pub fn resolve(value: &Secret) -> Result<Secret, SecretError> {
+    let text = value.expose();
+    if let Some(name) = text.strip_prefix("env:") {
+        return env::var(name).map(Secret::new).map_err(|_| SecretError::Env(name.to_owned()));
+    }
+    if let Some(path) = text.strip_prefix("file:") {
+        let read = fs::read_to_string(path);
+        let read = read.map_err(|source| SecretError::File { path: path.to_owned(), source })?;
+        return Ok(Secret::new(read.trim_end_matches(['\r', '\n'])));
+    }
+    Ok(value.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_without_its_last_newline() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "hunter2\n").unwrap();
+        let named = Secret::new(format!("file:{}", file.path().display()));
+        assert_eq!(resolve(&named).unwrap().expose(), "hunter2");
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let error = |text| resolve(&Secret::new(text)).unwrap_err().to_string();
+        assert!(error("env:SKYPUNCH_NO_SUCH_VARIABLE").contains("SKYPUNCH_NO_SUCH_VARIABLE"));
+        assert!(error("file:/no/such/file").contains("/no/such/file"));
+    }
+
+    #[test]
+    fn a_plain_value_is_the_secret() {
+        assert_eq!(resolve(&Secret::new("hunter2")).unwrap().expose(), "hunter2");
+    }
+}
