@@ -9,3 +9,5 @@ pub mod port;
 pub mod supervisor;
 pub mod target;
 pub mod tester;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
