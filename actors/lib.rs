@@ -44,3 +44,5 @@ pub mod query;
 pub mod supervisor;
 pub mod target;
 pub mod tester;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
