@@ -86,8 +86,7 @@ impl View {
 fn subject(alert: &Alert) -> String {
     let name = text::escape_controls(&alert.target.name);
     let reason = &alert.outcome.reason;
-    let failed_for =
-        lasted(alert).map(|lasted| format!(" (was failing for {lasted})")).unwrap_or_default();
+    let failed_for = lasted(alert).map(|lasted| format!(" (was failing for {lasted})")).unwrap_or_default();
     let subject = format!("[skypunch] {} {name}: {reason}{failed_for}", alert.event.as_str());
     text::cut(&text::escape_controls(&subject), SUBJECT_MAX).into_owned()
 }
@@ -254,10 +253,7 @@ mod tests {
     #[test]
     fn the_subject_says_what_and_why() {
         let subject = |alert: &Alert| Message::of(alert).subject;
-        assert_eq!(
-            subject(&failed()),
-            "[skypunch] FAIL Google Dot COM: connection refused by 127.0.0.1:81"
-        );
+        assert_eq!(subject(&failed()), "[skypunch] FAIL Google Dot COM: connection refused by 127.0.0.1:81");
         assert_eq!(
             subject(&recovered()),
             "[skypunch] RECOVERY Google Dot COM: 200 OK (was failing for 3 min 20 s)"

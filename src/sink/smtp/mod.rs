@@ -36,8 +36,8 @@ use skypunch_actors::{
 };
 use tokio::time::timeout;
 
-use self::config::{Login, Security, SmtpConfig};
 pub use self::config::PUBLIC_PARAMS;
+use self::config::{Login, Security, SmtpConfig};
 use super::Sinks;
 use crate::secret;
 
@@ -147,10 +147,7 @@ impl SmtpSink {
     }
 
     /// Names the sender and every recipient; returns who was refused for good, if not all were.
-    async fn name_recipients(
-        &self,
-        connection: &mut AsyncSmtpConnection,
-    ) -> Result<Vec<String>, SinkError> {
+    async fn name_recipients(&self, connection: &mut AsyncSmtpConnection) -> Result<Vec<String>, SinkError> {
         let recipients: Vec<&Address> = self.config.to.iter().map(|mailbox| &mailbox.email).collect();
         let from = &self.config.from.email;
         let ascii = |address: &Address| AsRef::<str>::as_ref(address).is_ascii();
@@ -233,7 +230,10 @@ fn root_cause(error: &smtp::Error) -> String {
     let Some(io) = root.downcast_ref::<io::Error>() else {
         return root.to_string();
     };
-    if io.get_ref().is_some_and(|inner| matches!(inner.downcast_ref(), Some(rustls::Error::InvalidMessage(_)))) {
+    if io
+        .get_ref()
+        .is_some_and(|inner| matches!(inner.downcast_ref(), Some(rustls::Error::InvalidMessage(_))))
+    {
         return "the server does not speak TLS here".to_owned();
     }
     match io.raw_os_error() {
