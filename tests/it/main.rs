@@ -1,1 +1,6 @@
-//! it
+//! The integration tests: one binary, a line a module.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod probe;
+mod support;

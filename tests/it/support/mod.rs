@@ -1,0 +1,5 @@
+//! What several tests need: real servers, and waiting.
+
+pub mod http;
+pub mod tls;
+pub mod wait;
