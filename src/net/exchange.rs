@@ -218,9 +218,12 @@ async fn read_stream(
     while read.len() < limit {
         let Some(chunk) = payload.next().await else { return Ok(()) };
         let chunk = chunk.map_err(|error| match error {
-            // What awc makes of chunks that it cannot decode.
-            PayloadError::Io(error) if error.kind() == io::ErrorKind::InvalidInput => Torn::Undecodable,
-            PayloadError::Io(error) | PayloadError::Incomplete(Some(error)) => Torn::Broken(error),
+            PayloadError::Io(error) | PayloadError::Incomplete(Some(error))
+                // What awc makes of chunks that it cannot decode.
+                if error.kind() != io::ErrorKind::InvalidInput =>
+            {
+                Torn::Broken(error)
+            }
             _ => Torn::Undecodable,
         })?;
         read.extend_from_slice(&chunk[..chunk.len().min(limit - read.len())]);
