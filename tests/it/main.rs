@@ -7,4 +7,5 @@ mod config;
 mod logging;
 mod repository;
 mod sink;
+mod probe;
 mod support;
