@@ -46,8 +46,9 @@ pub const KIND: &str = "SMTP";
 
 /// How long one address of the server may take to accept a connection.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
-/// How long any other step may take: some servers greet late on purpose, or scan a mail first.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// How long any other step may take: some servers greet late on purpose, or scan a mail first. Below the
+/// deadline of the callers, so that it is this error that is seen.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 /// The mail is accepted by then, and nothing depends on the answer.
 const QUIT_WITHIN: Duration = Duration::from_secs(1);
 
