@@ -2,5 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod architecture;
+mod config;
+mod logging;
+mod repository;
 mod sink;
 mod support;
