@@ -59,7 +59,7 @@ pub(super) fn prepare(
     params: &Params,
 ) -> Result<SinkBuilder, Vec<Fault>> {
     let config = SmtpConfig::read(definition, params)?;
-    let tls = trust(sinks.roots(), &config.server);
+    let tls = trust(&sinks.roots, &config.server);
     Ok(Box::new(move || Box::new(SmtpSink { config, tls, answer_within: ANSWER_WITHIN })))
 }
 
