@@ -1,4 +1,6 @@
-//! The tests of the whole: one binary, a line a module.
+//! The integration tests: one binary, a line a module.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod architecture;
 mod config;
