@@ -6,3 +6,5 @@ mod architecture;
 mod config;
 mod logging;
 mod repository;
+mod sink;
+mod support;
