@@ -14,7 +14,7 @@ INSTALL_TOOL := CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off 
 
 SKYPUNCH := target/debug/skypunch --state-dir target/run
 
-.PHONY: help run build test check ci bless fmt deps packages tools install clean
+.PHONY: help run build release test check ci bless fmt deps packages tools install clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -31,6 +31,9 @@ run: build ## Run it here, with three sample targets if there are none; Ctrl-C s
 build: ## Build it for development
 	cargo build
 
+release: ## Build it for use
+	cargo build --release --locked
+
 test: packages ## Run all tests; installs the servers they need
 	@if command -v cargo-nextest >/dev/null; then cargo nextest run --workspace; else cargo test --workspace --lib --bins --tests; fi
 	cargo test --workspace --doc --quiet
@@ -40,7 +43,7 @@ check: tools ## Look at the code without running it
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo deny check licenses bans sources
 	cargo machete
-	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --quiet
 
 ci: deps check test ## All that must pass before a change is taken
 
@@ -70,8 +73,8 @@ tools:
 	  command -v "$$tool" >/dev/null || { echo "installing $$tool"; $(INSTALL_TOOL) "$$tool" || exit 1; }; \
 	done
 
-install: ## Install it below PREFIX (/usr/local), with a service for systemd; keeps a configuration that is there
-	cargo build --release --locked
+install: ## Install what `make release` built below PREFIX (/usr/local), for systemd; keeps your configuration
+	@[ -x target/release/skypunch ] || { echo 'First, run: make release' >&2; exit 1; }
 	install -D -m 755 target/release/skypunch '$(DESTDIR)$(PREFIX)/bin/skypunch'
 	install -d '$(DESTDIR)$(PREFIX)/lib/systemd/system'
 	sed 's|/usr/local/bin|$(PREFIX)/bin|' conf/skypunch.service > '$(DESTDIR)$(PREFIX)/lib/systemd/system/skypunch.service'
