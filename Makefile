@@ -43,7 +43,7 @@ check: tools ## Look at the code without running it
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo deny check licenses bans sources
 	cargo machete
-	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --quiet
+	RUSTDOCFLAGS='-D warnings -A rustdoc::private_intra_doc_links' cargo doc --workspace --no-deps --document-private-items --quiet
 
 ci: deps check test ## All that must pass before a change is taken
 
