@@ -7,14 +7,15 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 use skypunch_actors::{
     domain::{
-        Fault, NotifierDefinition, NotifierId, NotifierRow, TargetDefinition, TargetId, TargetRow, text,
+        Evidence, Fault, NotifierDefinition, NotifierId, NotifierRow, TargetDefinition, TargetId, TargetRow,
+        text,
     },
     meter::GetMeasures,
     notifier::GetWaiting,
-    persister::{AddNotifier, AddTarget, Change, GetPersistence, ListRows, Rows},
+    persister::{AddNotifier, AddTarget, Change, GetPersistence, ListRows},
     port::{ProberFactory, SinkFactory, StoreError, plan_probe, plan_sink},
+    query::Rows,
     supervisor::{GetEvidence, Reload},
-    target::Evidence,
     tester::{TestNotifier, TestTarget},
 };
 use time::OffsetDateTime;

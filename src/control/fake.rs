@@ -5,16 +5,15 @@ use std::{sync::Arc, time::Duration};
 use actix::prelude::*;
 use skypunch_actors::{
     domain::{
-        Cause, Fault, NotifierDefinition, NotifierId, NotifierRow, Outcome, Params, Secret, Status, Target,
-        TargetDefinition, TargetId, TargetRow, TargetState, Trace,
+        Cause, Evidence, Fault, NotifierDefinition, NotifierId, NotifierRow, Outcome, Params, Secret,
+        Sighting, Slots, Status, Target, TargetDefinition, TargetId, TargetRow, TargetState, Trace,
     },
-    event::Slots,
     meter::{GetMeasures, Measures},
     notifier::GetWaiting,
-    persister::{AddNotifier, AddTarget, Change, GetPersistence, ListRows, Persistence, Rows},
+    persister::{AddNotifier, AddTarget, Change, GetPersistence, ListRows, Persistence},
     port::{ProberBuilder, ProberFactory, Receipt, SinkBuilder, SinkError, SinkFactory, StoreError},
+    query::Rows,
     supervisor::{GetEvidence, Reload, Reloaded},
-    target::{Evidence, Sighting},
     tester::{TestNotifier, TestTarget},
 };
 use time::macros::datetime;

@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value, json};
 use skypunch_actors::{
-    domain::{MASK, NotifierRow, Params, Secret, Status, TargetOptions, TargetRow, TimingsMs, text},
+    domain::{
+        MASK, NotifierRow, Params, Secret, Sighting, Status, TargetOptions, TargetRow, TimingsMs, text,
+    },
     persister::Persistence,
-    target::Sighting,
 };
 use time::{OffsetDateTime, UtcOffset, format_description::BorrowedFormatItem, macros::format_description};
 
