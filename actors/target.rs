@@ -330,3 +330,225 @@ impl Handler<Stop> for TargetActor {
         ctx.stop();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{pause, sleep};
+
+    use super::*;
+    use crate::{
+        domain::TargetRow,
+        port::plan_probe,
+        testing::{Collector, ScriptedProbers, Step, TestClock, fixtures::target_row},
+    };
+
+    struct Watch {
+        addr: Addr<TargetActor>,
+        heard: Collector<ProbeCompleted>,
+        exited: Collector<Exited>,
+        probers: ScriptedProbers,
+    }
+
+    /// What is kept of a `ChildExited`, which cannot be cloned.
+    #[derive(Clone, Message)]
+    #[rtype(result = "()")]
+    struct Exited(bool, Tally);
+
+    struct Parent(Recipient<Exited>);
+
+    impl Actor for Parent {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<ChildExited<Life, Memory>> for Parent {
+        type Result = ();
+
+        fn handle(&mut self, exited: ChildExited<Life, Memory>, ctx: &mut Context<Self>) {
+            let kept = self.0.send(Exited(exited.panicked, exited.left.tally));
+            ctx.spawn(kept.into_actor(self).map(|_, _, _| ()));
+        }
+    }
+
+    fn watch(row: TargetRow, steps: impl IntoIterator<Item = Step>) -> Watch {
+        watch_with(row, steps, vec![])
+    }
+
+    /// Starts an actor on a paused clock.
+    fn watch_with(
+        row: TargetRow,
+        steps: impl IntoIterator<Item = Step>,
+        more: Vec<Recipient<ProbeCompleted>>,
+    ) -> Watch {
+        pause();
+        let probers = ScriptedProbers::new(steps);
+        let heard = Collector::<ProbeCompleted>::default();
+        let exited = Collector::<Exited>::default();
+        let (target, prober) = plan_probe(&probers, row.id, &row.definition);
+        let hearers = [heard.recipient()].into_iter().chain(more).collect();
+        let actor = TargetActor::new(Post {
+            life: Life { target: row.id, number: 1 },
+            target: Arc::new(target),
+            prober,
+            first_within: Duration::from_secs(1),
+            memory: Memory::stored(&row.state),
+            hearers,
+            parent: Parent(exited.recipient()).start().recipient(),
+            pulse: Pulse::new(Duration::ZERO),
+            clock: Arc::new(TestClock::default()),
+        });
+        Watch { addr: actor.start(), heard, exited, probers }
+    }
+
+    fn every_second(timeout: i64) -> TargetRow {
+        let mut row = target_row(1, "home");
+        row.definition.frequency = 1;
+        row.definition.timeout = timeout;
+        row
+    }
+
+    fn up() -> Step {
+        Step::See(Outcome::pass("200 OK"))
+    }
+
+    fn down() -> Step {
+        Step::See(Outcome::fail(Cause::Connect, "connection refused"))
+    }
+
+    fn slots(events: &[ProbeCompleted]) -> Slots {
+        let mut sum = Slots::default();
+        events.iter().for_each(|event| sum.add(event.slots));
+        sum
+    }
+
+    #[actix::test]
+    async fn a_failure_and_a_recovery_are_two_edges_of_one_incident() {
+        let watch = watch(every_second(1), [up(), down(), down(), up()]);
+        sleep(Duration::from_secs(5)).await;
+        let events = watch.heard.heard();
+        let edges: Vec<_> = events.iter().filter_map(|e| Some((e.edge?.to, e.incident))).collect();
+        assert_eq!(edges[0], (Status::Pass, None));
+        let (began, ended) = (edges[1].1.unwrap(), edges[2].1.unwrap());
+        assert_eq!((edges[1].0, edges[2].0, edges.len()), (Status::Fail, Status::Pass, 3));
+        assert_eq!((began.id, began.ended_at), (ended.id, None));
+        assert_eq!((ended.ended_at.unwrap() - ended.started_at).whole_seconds(), 2);
+    }
+
+    #[actix::test]
+    async fn every_second_is_a_slot_and_none_drifts() {
+        let watch = watch(every_second(1), [Step::After(Duration::from_millis(300), Outcome::pass(""))]);
+        sleep(Duration::from_secs(3_600)).await;
+        let events = watch.heard.heard();
+        assert_eq!(slots(&events), Slots { done: events.len() as u64, late: 0, skipped: 0 });
+        assert!((3_599..=3_600).contains(&events.len()));
+        let first_to_last = (events[3_598].at - events[0].at).as_seconds_f64();
+        assert!((first_to_last - 3_598.0).abs() < 0.01, "{first_to_last}");
+    }
+
+    #[actix::test]
+    async fn a_slow_target_skips_slots_that_are_counted_and_never_overlaps() {
+        let watch = watch(every_second(5), [Step::After(Duration::from_millis(2_500), Outcome::pass(""))]);
+        sleep(Duration::from_secs(31)).await;
+        let slots = slots(&watch.heard.heard());
+        assert_eq!((slots.done, slots.skipped), (10, 20));
+        assert!(watch.probers.probes(TargetId(1)) <= 11);
+    }
+
+    #[actix::test]
+    async fn a_hanging_probe_is_a_timeout_and_does_not_pile_up() {
+        let watch = watch(every_second(3), [Step::Hang]);
+        sleep(Duration::from_secs(30)).await;
+        let events = watch.heard.heard();
+        assert_eq!(events[0].outcome.failure, Some(Cause::Timeout));
+        assert_eq!(events[0].outcome.reason, "no answer within 3 s");
+        assert!(watch.probers.probes(TargetId(1)) <= events.len() + 1);
+    }
+
+    #[actix::test]
+    async fn a_probe_that_panics_is_a_failure_and_the_actor_lives() {
+        let watch = watch(every_second(1), [Step::Panic, up()]);
+        sleep(Duration::from_secs(3)).await;
+        let events = watch.heard.heard();
+        assert_eq!(events[0].outcome.failure, Some(Cause::Internal));
+        assert!(events[1].outcome.passed());
+    }
+
+    #[actix::test]
+    async fn a_row_that_cannot_be_probed_is_told_once_and_counts_nothing() {
+        let mut row = every_second(1);
+        row.definition.frequency = -1;
+        let watch = watch(row, [up()]);
+        sleep(Duration::from_secs(60)).await;
+        let events = watch.heard.heard();
+        assert_eq!(events.len(), 1);
+        assert_eq!(events[0].outcome.failure, Some(Cause::Config));
+        assert_eq!((events[0].status, events[0].tally), (Status::Fail, Tally::default()));
+        assert_eq!(events[0].slots, Slots::default());
+    }
+
+    #[actix::test]
+    async fn a_fault_found_while_probing_is_told_once_a_change() {
+        let fault = |reason| Step::See(Outcome::fail(Cause::Config, reason));
+        let watch = watch(every_second(1), [fault("a"), fault("a"), fault("b"), up(), fault("b")]);
+        sleep(Duration::from_secs(10)).await;
+        let reasons: Vec<_> = watch.heard.heard().iter().map(|e| e.outcome.reason.clone()).collect();
+        assert_eq!(reasons, ["a", "b", "200 OK", "b"]);
+    }
+
+    #[actix::test]
+    async fn a_stored_failure_recovers_after_a_restart() {
+        let mut row = every_second(1);
+        row.state.status = Status::Fail;
+        row.state.tally.pass_count = 41;
+        let watch = watch(row, [up()]);
+        sleep(Duration::from_secs(2)).await;
+        let first = &watch.heard.heard()[0];
+        assert_eq!(first.edge, Some(Edge { from: Status::Fail, to: Status::Pass }));
+        assert_eq!(first.tally.pass_count, 42);
+    }
+
+    #[actix::test]
+    async fn a_hearer_that_does_not_accept_holds_the_target_but_not_for_ever() {
+        struct Deaf;
+        impl Actor for Deaf {
+            type Context = Context<Self>;
+        }
+        impl Handler<ProbeCompleted> for Deaf {
+            type Result = ResponseFuture<()>;
+            fn handle(&mut self, _: ProbeCompleted, _: &mut Context<Self>) -> Self::Result {
+                Box::pin(std::future::pending())
+            }
+        }
+        let watch = watch_with(every_second(1), [up()], vec![Deaf.start().recipient()]);
+        sleep(Duration::from_secs(33)).await;
+        let slots = slots(&watch.heard.heard());
+        assert_eq!((slots.done, slots.late), (4, 3));
+        assert_eq!(slots.done + slots.skipped, 31);
+    }
+
+    #[actix::test]
+    async fn what_it_knew_is_handed_on_when_it_stops() {
+        let stopped = watch(every_second(1), [up()]);
+        sleep(Duration::from_secs(3)).await;
+        stopped.addr.send(Stop).await.unwrap();
+        sleep(Duration::from_millis(1)).await;
+        let Exited(panicked, tally) = stopped.exited.heard()[0];
+        assert!(!panicked && tally.pass_count == 3);
+    }
+
+    #[actix::test]
+    async fn what_it_knew_is_handed_on_when_it_dies() {
+        let dead = watch(every_second(1), [up(), Step::Die]);
+        sleep(Duration::from_secs(3)).await;
+        let Exited(panicked, tally) = dead.exited.heard()[0];
+        assert!(panicked && tally.pass_count == 1);
+    }
+
+    #[actix::test]
+    async fn counters_that_an_operator_reset_are_counted_on_from_there() {
+        let watch = watch(every_second(1), [up()]);
+        sleep(Duration::from_millis(2_500)).await;
+        watch.addr.send(Recount(Tally::default())).await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(watch.heard.heard().last().unwrap().tally.pass_count, 1);
+    }
+}

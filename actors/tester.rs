@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How long a notifier may take.
-const DELIVER_WITHIN: Duration = Duration::from_secs(30);
+const DELIVER_WITHIN: Duration = Duration::from_secs(100);
 
 /// Probe a target once, enabled or not.
 #[derive(Debug, Message)]
@@ -120,5 +120,60 @@ impl Handler<TestNotifier> for Tester {
                 }
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::*;
+    use crate::testing::{
+        Answer, RecordingSinks, ScriptedProbers, Step, TestClock,
+        fixtures::{notifier_row, target_row},
+    };
+
+    fn tester(step: Step, answer: Answer) -> Addr<Tester> {
+        tokio::time::pause();
+        let probers = Arc::new(ScriptedProbers::new([step]));
+        let sinks = Arc::new(RecordingSinks::new([answer]));
+        Tester::new(probers, sinks, Arc::new(TestClock::default())).start()
+    }
+
+    #[actix::test]
+    async fn a_probe_is_told_step_by_step() {
+        let tester = tester(Step::See(Outcome::pass("200 OK")), Answer::Delivered);
+        let (watcher, mut steps) = unbounded_channel();
+        let sighting = tester.send(TestTarget { row: target_row(1, "home"), watcher }).await.unwrap();
+        assert!(sighting.outcome.passed());
+        assert_eq!(steps.recv().await, sighting.outcome.trace.lines().next());
+    }
+
+    #[actix::test]
+    async fn a_row_that_cannot_be_probed_says_why() {
+        let tester = tester(Step::Hang, Answer::Delivered);
+        let mut row = target_row(1, "home");
+        row.definition.frequency = 0;
+        let (watcher, _) = unbounded_channel();
+        let sighting = tester.send(TestTarget { row, watcher }).await.unwrap();
+        assert_eq!(sighting.outcome.failure, Some(Cause::Config));
+        assert!(sighting.outcome.reason.contains("frequency"));
+    }
+
+    #[actix::test]
+    async fn a_probe_or_a_sink_that_panics_or_hangs_is_an_answer() {
+        let tester = tester(Step::Die, Answer::Hang);
+        let (watcher, _) = unbounded_channel();
+        let sighting = tester.send(TestTarget { row: target_row(1, "home"), watcher }).await.unwrap();
+        assert_eq!(sighting.outcome.failure, Some(Cause::Internal));
+        let told = tester.send(TestNotifier(notifier_row(1, "ops"))).await.unwrap();
+        assert!(matches!(told, Err(SinkError::Transient { .. })));
+    }
+
+    #[actix::test]
+    async fn a_notifier_is_told_a_test() {
+        let tester = tester(Step::Hang, Answer::Delivered);
+        let told = tester.send(TestNotifier(notifier_row(1, "ops"))).await.unwrap();
+        assert_eq!(told, Ok(Receipt("250 taken".to_owned())));
     }
 }

@@ -184,3 +184,198 @@ impl Handler<Drain> for Notifier {
         Box::pin(async move { drained.await.into_iter().flatten().sum() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use time::macros::datetime;
+    use tokio::time::{pause, sleep};
+
+    use super::*;
+    use crate::{
+        domain::{Cause, Edge, Outcome, Slots, Status, Tally, TargetDefinition, TargetId},
+        testing::{Answer, Collector, RecordingSinks, fixtures::notifier_row},
+    };
+
+    struct House {
+        notifier: Addr<Notifier>,
+        sinks: RecordingSinks,
+        ended: Collector<DeliveryEnded>,
+    }
+
+    /// A notifier on a paused clock with notifiers of these names, from id 1 on.
+    async fn house<const N: usize>(names: [&str; N], answers: impl IntoIterator<Item = Answer>) -> House {
+        pause();
+        let sinks = RecordingSinks::new(answers);
+        let ended = Collector::<DeliveryEnded>::default();
+        let notifier = Notifier::new(Arc::new(sinks.clone()), Arbiter::current(), ended.recipient()).start();
+        let house = House { notifier, sinks, ended };
+        house.load((1..).zip(names).map(|(id, name)| notifier_row(id, name)).collect()).await;
+        house
+    }
+
+    impl House {
+        async fn load(&self, rows: Vec<NotifierRow>) {
+            self.notifier.send(NotifiersLoaded(rows)).await.unwrap();
+        }
+
+        async fn edge(&self, from: Status, to: Status) {
+            let (target, _) = TargetDefinition::new("home", "http://h/").read(TargetId(1));
+            let outcome = match to {
+                Status::Fail => Outcome::fail(Cause::Connect, "connection refused"),
+                _ => Outcome::pass("200 OK"),
+            };
+            let result = ProbeCompleted {
+                target: Arc::new(target),
+                at: datetime!(2026-01-02 03:04:05.678 UTC),
+                outcome: Arc::new(outcome),
+                status: to,
+                edge: Some(Edge { from, to }),
+                incident: None,
+                tally: Tally::default(),
+                slots: Slots::default(),
+            };
+            self.notifier.send(result).await.unwrap();
+        }
+
+        async fn fail(&self) {
+            self.edge(Status::Pass, Status::Fail).await;
+        }
+
+        async fn waiting(&self) -> usize {
+            self.notifier.send(GetWaiting).await.unwrap()
+        }
+
+        fn delivered_to(&self, name: &str) -> Vec<Event> {
+            let delivered = self.sinks.delivered().into_iter();
+            delivered.filter(|(to, _)| to == name).map(|(_, n)| n.alert.event).collect()
+        }
+
+        fn ends(&self) -> Vec<bool> {
+            self.ended.heard().iter().map(|end| end.delivered).collect()
+        }
+    }
+
+    async fn seconds(seconds: u64) {
+        sleep(Duration::from_secs(seconds)).await;
+    }
+
+    #[actix::test]
+    async fn a_failure_and_a_recovery_are_told_and_the_first_pass_is_not() {
+        let house = house(["ops"], [Answer::Delivered]).await;
+        house.edge(Status::New, Status::Pass).await;
+        house.edge(Status::Pass, Status::Fail).await;
+        house.edge(Status::Fail, Status::Pass).await;
+        seconds(1).await;
+        assert_eq!(house.delivered_to("ops"), [Event::Fail, Event::Recovery]);
+        assert_eq!((house.ends(), house.waiting().await), (vec![true, true], 0));
+    }
+
+    #[actix::test]
+    async fn a_sink_that_hangs_delays_no_other() {
+        let house = house(["slow", "ops"], [Answer::Delivered]).await;
+        house.sinks.script("slow", [Answer::Hang]);
+        house.load(vec![notifier_row(3, "slow"), notifier_row(2, "ops")]).await;
+        house.fail().await;
+        sleep(Duration::from_millis(1)).await;
+        assert_eq!(house.delivered_to("ops"), [Event::Fail]);
+        assert_eq!(house.waiting().await, 1);
+    }
+
+    #[actix::test]
+    async fn a_transient_failure_is_tried_again_with_the_same_id_and_in_order() {
+        let answers = [Answer::Transient(None), Answer::Transient(None), Answer::Delivered];
+        let house = house(["ops"], answers).await;
+        house.edge(Status::Pass, Status::Fail).await;
+        house.edge(Status::Fail, Status::Pass).await;
+        seconds(60).await;
+        assert_eq!(house.delivered_to("ops"), [Event::Fail, Event::Recovery]);
+        let ids: Vec<_> = house.sinks.attempts().iter().map(|(_, n)| n.id).collect();
+        assert_eq!(ids.len(), 4);
+        assert!(ids[0] == ids[1] && ids[1] == ids[2] && ids[2] != ids[3]);
+    }
+
+    #[actix::test]
+    async fn the_receivers_retry_after_is_honoured() {
+        let answers = [Answer::Transient(Some(Duration::from_secs(600))), Answer::Delivered];
+        let house = house(["ops"], answers).await;
+        house.fail().await;
+        seconds(599).await;
+        assert!(house.delivered_to("ops").is_empty());
+        seconds(2).await;
+        assert_eq!(house.delivered_to("ops"), [Event::Fail]);
+    }
+
+    #[actix::test]
+    async fn what_is_refused_counts_as_failed_at_once() {
+        let house = house(["ops"], [Answer::Permanent]).await;
+        house.fail().await;
+        seconds(1).await;
+        assert_eq!((house.ends(), house.waiting().await), (vec![false], 0));
+    }
+
+    #[actix::test]
+    async fn what_finds_no_way_for_a_day_counts_as_failed() {
+        let house = house(["ops"], [Answer::Hang]).await;
+        house.fail().await;
+        seconds(23 * 3_600).await;
+        assert!(house.ends().is_empty());
+        seconds(2 * 3_600).await;
+        assert_eq!((house.ends(), house.waiting().await), (vec![false], 0));
+        assert!(house.sinks.attempts().len() > 100);
+    }
+
+    #[actix::test]
+    async fn a_row_at_fault_fails_its_notifications_until_it_is_mended() {
+        let house = house([], [Answer::Delivered]).await;
+        let mut row = notifier_row(1, "ops");
+        row.definition.kind.clear();
+        house.load(vec![row.clone()]).await;
+        house.fail().await;
+        seconds(1).await;
+        row.definition.kind = "SMTP".to_owned();
+        house.load(vec![row]).await;
+        house.fail().await;
+        seconds(1).await;
+        assert_eq!(house.ends(), [false, true]);
+    }
+
+    #[actix::test]
+    async fn a_changed_row_is_tried_at_once_with_what_waits() {
+        let house = house(["ops"], [Answer::Transient(None)]).await;
+        house.fail().await;
+        seconds(3_600).await;
+        let mut row = notifier_row(1, "mended");
+        house.sinks.script("mended", [Answer::Delivered]);
+        row.definition.params = crate::domain::Secret::new("server=other");
+        house.load(vec![row]).await;
+        sleep(Duration::from_millis(1)).await;
+        assert_eq!(house.delivered_to("mended"), [Event::Fail]);
+    }
+
+    #[actix::test]
+    async fn a_disabled_notifier_is_told_nothing_and_what_waited_is_dropped() {
+        let house = house(["ops"], [Answer::Transient(None)]).await;
+        house.fail().await;
+        seconds(1).await;
+        let mut row = notifier_row(1, "ops");
+        row.definition.enabled = false;
+        house.load(vec![row]).await;
+        house.fail().await;
+        seconds(60).await;
+        assert_eq!(house.waiting().await, 0);
+        assert!(house.sinks.attempts().len() <= 2);
+    }
+
+    #[actix::test]
+    async fn a_drain_tries_what_waits_once_more_and_tells_what_is_left() {
+        let house = house(["ops", "dead"], [Answer::Transient(None), Answer::Delivered]).await;
+        house.sinks.script("dead", [Answer::Transient(None)]);
+        house.load(vec![notifier_row(1, "ops"), notifier_row(3, "dead")]).await;
+        house.fail().await;
+        sleep(Duration::from_millis(1)).await;
+        assert_eq!(house.notifier.send(Drain).await.unwrap(), 1);
+        assert_eq!(house.delivered_to("ops"), [Event::Fail]);
+    }
+}

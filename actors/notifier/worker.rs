@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// How long one attempt may take.
-const ATTEMPT_WITHIN: Duration = Duration::from_secs(30);
+const ATTEMPT_WITHIN: Duration = Duration::from_secs(120);
 /// How long a notification is tried.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 /// The waits between attempts.

@@ -291,3 +291,146 @@ impl Handler<Drain> for Persister {
         Box::pin(async move { all_written.await.unwrap_or(0) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+    use tokio::time::{pause, sleep};
+
+    use super::*;
+    use crate::{
+        domain::{Cause, NotifierId, Outcome, Slots, Tally, TargetDefinition, TargetId},
+        testing::{
+            Fault, Faults, FaultyStore, MemoryStore, TestClock,
+            fixtures::{notifier_row, target_row},
+        },
+    };
+
+    struct House {
+        persister: Addr<Persister>,
+        store: MemoryStore,
+        faults: Faults,
+    }
+
+    /// A persister on a paused clock, over a store with one target and one notifier.
+    fn house() -> House {
+        pause();
+        let store = MemoryStore::default();
+        store.put_target(target_row(1, "home"));
+        store.put_notifier(notifier_row(1, "ops"));
+        let (faulty, faults) = FaultyStore::new(Arc::new(store.clone()));
+        let clock = Arc::new(TestClock::default());
+        let persister = Persister::new(Arc::new(faulty), clock, Duration::from_millis(500)).start();
+        House { persister, store, faults }
+    }
+
+    impl House {
+        async fn result(&self, outcome: Outcome, status: Status) {
+            let (target, _) = TargetDefinition::new("home", "http://h/").read(TargetId(1));
+            let event = ProbeCompleted {
+                target: Arc::new(target),
+                at: datetime!(2026-01-02 03:04:05.678 UTC),
+                outcome: Arc::new(outcome),
+                status,
+                edge: None,
+                incident: None,
+                tally: Tally::default(),
+                slots: Slots::default(),
+            };
+            self.persister.send(event).await.unwrap();
+        }
+
+        async fn pass(&self) {
+            self.result(Outcome::pass("200 OK"), Status::Pass).await;
+        }
+
+        fn passes(&self) -> u64 {
+            self.store.target(TargetId(1)).state.tally.pass_count
+        }
+
+        async fn persistence(&self) -> Persistence {
+            self.persister.send(GetPersistence).await.unwrap()
+        }
+    }
+
+    #[actix::test]
+    async fn results_are_written_together_within_the_flush_interval() {
+        let house = house();
+        house.pass().await;
+        house.pass().await;
+        assert_eq!((house.passes(), house.persistence().await.results_waiting), (0, 1));
+        sleep(Duration::from_millis(501)).await;
+        assert_eq!((house.passes(), house.persistence().await.results_waiting), (2, 0));
+    }
+
+    #[actix::test]
+    async fn no_result_is_lost_while_the_database_is_away_and_none_is_counted_twice() {
+        let house = house();
+        for fault in [Fault::Unavailable, Fault::Hangs, Fault::LosesAnswers] {
+            house.faults.set(fault);
+            for _ in 0..100 {
+                house.pass().await;
+                sleep(Duration::from_secs(1)).await;
+            }
+            let persistence = house.persistence().await;
+            assert!(persistence.away.is_some(), "{fault:?}");
+            assert!(persistence.results_waiting <= 2, "{fault:?}");
+            house.faults.set(Fault::None);
+            sleep(Duration::from_secs(60)).await;
+            assert!(house.persistence().await.away.is_none(), "{fault:?}");
+        }
+        assert_eq!(house.passes(), 300);
+    }
+
+    #[actix::test]
+    async fn a_batch_that_is_refused_again_and_again_does_not_block_the_next() {
+        let house = house();
+        house.faults.set(Fault::RefusesWrites);
+        house.pass().await;
+        sleep(Duration::from_secs(60)).await;
+        assert_eq!(house.persistence().await.results_waiting, 0);
+        house.faults.set(Fault::None);
+        house.pass().await;
+        sleep(Duration::from_secs(60)).await;
+        assert_eq!(house.passes(), 1);
+    }
+
+    #[actix::test]
+    async fn deliveries_are_counted_in_the_notifiers_row() {
+        let house = house();
+        for delivered in [true, true, false] {
+            house.persister.send(DeliveryEnded { notifier: NotifierId(1), delivered }).await.unwrap();
+        }
+        sleep(Duration::from_secs(1)).await;
+        let row = house.store.notifier(NotifierId(1));
+        assert_eq!((row.pass_count, row.fail_count), (2, 1));
+    }
+
+    #[actix::test]
+    async fn lists_go_on_with_what_is_known_while_the_database_is_away() {
+        let house = house();
+        house.persister.send(LoadRows).await.unwrap().unwrap();
+        house.faults.set(Fault::Unavailable);
+        house.result(Outcome::fail(Cause::Dns, "no such host"), Status::Fail).await;
+        let rows = house.persister.send(ListRows).await.unwrap().unwrap();
+        assert_eq!(rows.targets[0].state.status, Status::Fail);
+        assert_eq!(rows.targets[0].state.tally.fail_count, 1);
+        assert_eq!(house.persistence().await.targets, [0, 0, 1, 0]);
+    }
+
+    #[actix::test]
+    async fn without_any_rows_known_a_list_says_why_there_is_none() {
+        let house = house();
+        house.faults.set(Fault::Hangs);
+        let listed = house.persister.send(ListRows).await.unwrap();
+        assert_eq!(text::chain(&listed.unwrap_err()), "the database is not available: no answer within 10 s");
+    }
+
+    #[actix::test]
+    async fn a_drain_ends_when_everything_is_written() {
+        let house = house();
+        house.pass().await;
+        assert_eq!(house.persister.send(Drain).await.unwrap(), 0);
+        assert_eq!(house.passes(), 1);
+    }
+}

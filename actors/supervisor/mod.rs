@@ -434,3 +434,192 @@ impl Handler<Drain> for Supervisor {
         Box::pin(async move { all_gone.await.unwrap_or(0) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{pause, sleep};
+
+    use super::*;
+    use crate::{
+        persister::Persister,
+        testing::{
+            Collector, Fault, Faults, FaultyStore, MemoryStore, ScriptedProbers, Step, TestClock,
+            fixtures::{notifier_row, target_row},
+        },
+    };
+
+    struct House {
+        supervisor: Addr<Supervisor>,
+        store: MemoryStore,
+        faults: Faults,
+        heard: Collector<ProbeCompleted>,
+        notifiers: Collector<NotifiersLoaded>,
+        probers: ScriptedProbers,
+    }
+
+    /// A supervisor on a paused clock, with a real persister over a store in memory.
+    fn house(targets: impl IntoIterator<Item = TargetRow>, steps: impl IntoIterator<Item = Step>) -> House {
+        pause();
+        let store = MemoryStore::default();
+        targets.into_iter().for_each(|row| store.put_target(row));
+        let (faulty, faults) = FaultyStore::new(Arc::new(store.clone()));
+        let clock: Arc<dyn Clock> = Arc::new(TestClock::default());
+        let persister = Persister::new(Arc::new(faulty), clock.clone(), Duration::from_millis(500)).start();
+        let probers = ScriptedProbers::new(steps);
+        let heard = Collector::<ProbeCompleted>::default();
+        let notifiers = Collector::<NotifiersLoaded>::default();
+        let links = Links {
+            rows: persister.clone().recipient(),
+            notifier: notifiers.recipient(),
+            hearers: vec![heard.recipient(), persister.recipient()],
+            probers: Arc::new(probers.clone()),
+            threads: vec![Arbiter::current()],
+            clock,
+        };
+        let supervisor = Supervisor::new(links, Duration::from_secs(1)).start();
+        House { supervisor, store, faults, heard, notifiers, probers }
+    }
+
+    fn every_second(id: u64) -> TargetRow {
+        let mut row = target_row(id, &format!("target {id}"));
+        row.definition.frequency = 1;
+        row
+    }
+
+    fn up() -> Step {
+        Step::See(Outcome::pass("200 OK"))
+    }
+
+    async fn seconds(seconds: u64) {
+        sleep(Duration::from_secs(seconds)).await;
+    }
+
+    impl House {
+        fn heard_of(&self, id: u64) -> Vec<ProbeCompleted> {
+            self.heard.heard().into_iter().filter(|event| event.target.id.0 == id).collect()
+        }
+    }
+
+    #[actix::test]
+    async fn a_row_inserted_edited_disabled_or_deleted_takes_effect_within_two_seconds() {
+        let house = house([], [up()]);
+        seconds(5).await;
+        house.store.put_target(every_second(1));
+        seconds(2).await;
+        assert_eq!(house.store.target(TargetId(1)).state.status, Status::Pass);
+
+        house.store.edit_target(TargetId(1), |row| row.definition.pass_result = "204".to_owned());
+        let before = house.heard_of(1).len();
+        seconds(2).await;
+        assert!(house.heard_of(1).len() > before);
+
+        house.store.edit_target(TargetId(1), |row| row.definition.enabled = false);
+        seconds(2).await;
+        let before = house.heard_of(1).len();
+        seconds(60).await;
+        assert_eq!(house.heard_of(1).len(), before);
+
+        house.store.edit_target(TargetId(1), |row| row.definition.enabled = true);
+        seconds(2).await;
+        assert!(house.heard_of(1).len() > before);
+
+        house.store.remove_target(TargetId(1));
+        seconds(2).await;
+        let before = house.heard_of(1).len();
+        seconds(60).await;
+        assert_eq!(house.heard_of(1).len(), before);
+    }
+
+    #[actix::test]
+    async fn a_reload_on_command_says_what_it_did() {
+        let house = house([every_second(1)], [up()]);
+        seconds(1).await;
+        house.store.put_target(every_second(2));
+        let reloaded = house.supervisor.send(Reload).await.unwrap().unwrap();
+        assert_eq!(reloaded, Reloaded { started: 1, replaced: 0, stopped: 0 });
+    }
+
+    #[actix::test]
+    async fn an_actor_that_dies_is_replaced_and_its_health_kept() {
+        let down = Step::See(Outcome::fail(Cause::Connect, "refused"));
+        let house = house([every_second(1)], [up(), down, Step::Die, up()]);
+        seconds(6).await;
+        let edges: Vec<_> = house.heard_of(1).iter().filter_map(|e| e.edge).map(|e| e.to).collect();
+        assert_eq!(edges, [Status::Pass, Status::Fail, Status::Pass]);
+    }
+
+    #[actix::test]
+    async fn one_that_dies_too_often_is_suspended_shown_and_retried_when_its_row_changes() {
+        let house = house([every_second(1), every_second(2)], [Step::Die]);
+        house.probers.script("target 2", [up()]);
+        seconds(60).await;
+        assert_eq!(house.probers.probes(TargetId(1)), 1 + budget::DEATHS);
+        let row = house.store.target(TargetId(1));
+        assert_eq!((row.state.status, row.state.cause), (Status::Fail, Some(Cause::Internal)));
+        assert!(row.state.status_description.contains("change the row"), "{:?}", row.state);
+        assert!(house.heard_of(2).len() > 50);
+
+        house.probers.script("target 1", [up()]);
+        house.store.edit_target(TargetId(1), |row| row.definition.timeout = 5);
+        seconds(3).await;
+        assert_eq!(house.store.target(TargetId(1)).state.status, Status::Pass);
+    }
+
+    #[actix::test]
+    async fn probing_goes_on_while_the_database_is_away_and_the_row_is_right_afterwards() {
+        let house = house([every_second(1)], [up()]);
+        seconds(5).await;
+        for fault in [Fault::Unavailable, Fault::Hangs, Fault::RefusesWrites] {
+            house.faults.set(fault);
+            let before = house.heard_of(1).len();
+            seconds(60).await;
+            assert!(house.heard_of(1).len() >= before + 59, "{fault:?}");
+            house.faults.set(Fault::None);
+            seconds(30).await;
+        }
+        let heard = house.heard_of(1).len() as u64;
+        let row = house.store.target(TargetId(1));
+        assert!(row.state.tally.pass_count <= heard && row.state.tally.pass_count > 0);
+    }
+
+    #[actix::test]
+    async fn a_counter_that_an_operator_resets_stays_reset() {
+        let house = house([every_second(1)], [up()]);
+        seconds(10).await;
+        house.store.edit_target(TargetId(1), |row| row.state.tally = Tally::default());
+        seconds(5).await;
+        let stored = house.store.target(TargetId(1)).state.tally.pass_count;
+        assert!((4..=6).contains(&stored), "{stored}");
+        let told = house.heard_of(1).last().unwrap().tally.pass_count;
+        assert!(told <= 6, "{told}");
+    }
+
+    #[actix::test]
+    async fn notifiers_are_told_before_the_first_probe() {
+        let house = house([every_second(1)], [up()]);
+        house.store.put_notifier(notifier_row(1, "ops"));
+        seconds(3).await;
+        assert_eq!(house.notifiers.heard().last().unwrap().0.len(), 1);
+    }
+
+    #[actix::test]
+    async fn the_last_success_and_the_last_failure_are_kept_apart() {
+        let down = Step::See(Outcome::fail(Cause::Connect, "refused"));
+        let house = house([every_second(1)], [down, up()]);
+        seconds(5).await;
+        let evidence = house.supervisor.send(GetEvidence(TargetId(1))).await.unwrap().unwrap();
+        assert_eq!(evidence.last_failure.unwrap().outcome.reason, "refused");
+        assert_eq!(evidence.last_success.unwrap().outcome.reason, "200 OK");
+        assert!(house.supervisor.send(GetEvidence(TargetId(9))).await.unwrap().is_none());
+    }
+
+    #[actix::test]
+    async fn a_drain_stops_every_target_even_one_that_hangs() {
+        let house = house((1..=50).map(every_second), [Step::Hang]);
+        seconds(3).await;
+        assert_eq!(house.supervisor.send(Drain).await.unwrap(), 0);
+        let before = house.heard.heard().len();
+        seconds(60).await;
+        assert_eq!(house.heard.heard().len(), before);
+    }
+}

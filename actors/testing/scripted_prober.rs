@@ -24,8 +24,10 @@ pub enum Step {
     After(Duration, Outcome),
     /// Never ends.
     Hang,
-    /// Panics.
+    /// Panics while it looks.
     Panic,
+    /// Panics in the hands of its actor, which dies of it.
+    Die,
 }
 
 /// Makes probers that follow a script, and counts their probes.
@@ -94,6 +96,7 @@ impl Prober for ScriptedProber {
     fn probe(&self, mut tracer: Tracer) -> LocalBoxFuture<'static, Outcome> {
         *self.0.probes.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         let step = self.0.script.next();
+        assert!(!matches!(step, Step::Die), "the script says so");
         async move {
             tracer.step(format!("{step:?}"));
             let outcome = match step {
@@ -103,7 +106,7 @@ impl Prober for ScriptedProber {
                     outcome
                 }
                 Step::Hang => pending().await,
-                Step::Panic => panic!("the script says so"),
+                Step::Panic | Step::Die => panic!("the script says so"),
             };
             Outcome { trace: tracer.finish(), ..outcome }
         }

@@ -82,7 +82,7 @@ fn parse_file(path: &Path, text: &str) -> Result<Dict, SettingsError> {
             path: path.to_owned(),
             line: before.matches('\n').count() + 1,
             column: before[line_start..].chars().count() + 1,
-            message: error.message().to_owned(),
+            message: error.message().replace('\n', ": "),
         }
     })
 }

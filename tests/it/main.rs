@@ -1,6 +1,10 @@
-//! The tests of the whole: one binary, a line a module.
+//! The integration tests: one binary, a line a module.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod architecture;
 mod config;
 mod logging;
 mod repository;
+mod sink;
+mod support;

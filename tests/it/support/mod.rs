@@ -1,0 +1,4 @@
+//! What several tests need: real servers, and waiting.
+
+pub mod postfix;
+pub mod wait;
