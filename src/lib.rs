@@ -11,6 +11,7 @@
 //! | [`store`] | the backends of the database, and their migrations |
 //! | [`control`] | the Unix socket: server and client |
 //! | [`cli`] | the command line |
+//! | [`pidfile`] | the lock that one daemon holds |
 //! | [`web`] | the HTTP server |
 //!
 //! `probe`, `sink`, `store`, `control` and `web` do not know each other. Only `app` knows every actor.
@@ -19,6 +20,7 @@ pub mod cli;
 pub mod control;
 pub mod logging;
 pub mod net;
+pub mod pidfile;
 pub mod probe;
 pub mod secret;
 pub mod settings;
