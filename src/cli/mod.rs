@@ -39,14 +39,23 @@ use crate::{
 /// Why the program behind a command failed.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
+/// What a check found, a line each.
+#[derive(Clone, Debug, Default)]
+pub struct Findings {
+    /// What is in order.
+    pub facts: Vec<String>,
+    /// What is not.
+    pub faults: Vec<String>,
+}
+
 /// What the commands cannot do by themselves. All but `run` are called within an actix system.
 #[async_trait(?Send)]
 pub trait Program {
     /// Runs the daemon until it is stopped; `quiet` keeps the log off standard output.
     fn run(&self, settings: Settings, quiet: bool) -> Result<(), Failure>;
 
-    /// Checks log configuration, database and every row. Returns all faults, a line each.
-    async fn check(&self, settings: &Settings) -> Vec<String>;
+    /// Checks log configuration, database and every row.
+    async fn check(&self, settings: &Settings) -> Findings;
 
     /// Creates the database, or brings it up to date. Returns what was done, in a line.
     async fn migrate(&self, settings: &Settings) -> Result<String, Failure>;
@@ -128,9 +137,10 @@ async fn perform(
             say(json, &json!({ "done": done }), &done)
         }
         Command::Check(_) => {
-            let faults = program.check(settings).await;
+            let Findings { facts, faults } = program.check(settings).await;
             faults.iter().for_each(|fault| eprintln!("{}", text::reason(fault)));
-            say(json, &json!({ "faults": faults }), &counted(faults.len()))?;
+            let lines = facts.iter().cloned().chain([counted(faults.len())]);
+            say(json, &json!({ "faults": faults }), &lines.collect::<Vec<_>>().join("\n"))?;
             Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Run(_) | Command::Version(_) => unreachable!("these need no system"),

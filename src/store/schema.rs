@@ -42,6 +42,16 @@ pub struct Migrated {
     pub applied: Vec<&'static str>,
 }
 
+impl fmt::Display for Migrated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.from {
+            Some(from) if from == self.to => write!(f, "the schema is {} already", self.to),
+            Some(from) => write!(f, "the schema was {from} and is {} now", self.to),
+            None => write!(f, "the database was made, with the schema {}", self.to),
+        }
+    }
+}
+
 /// One step, in the words of one backend.
 #[derive(Debug)]
 pub(super) struct Migration {

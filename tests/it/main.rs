@@ -5,7 +5,7 @@
 mod architecture;
 mod config;
 mod logging;
+mod probe;
 mod repository;
 mod sink;
-mod probe;
 mod support;
