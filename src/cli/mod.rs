@@ -22,6 +22,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use serde::Serialize;
 use serde_json::{Value, json};
 use skypunch_actors::domain::text;
 
@@ -45,14 +46,23 @@ pub trait Program {
     /// Runs the daemon until it is stopped; `quiet` keeps the log off standard output.
     fn run(&self, settings: Settings, quiet: bool) -> Result<(), Failure>;
 
-    /// Checks log configuration, database and every row. Returns all faults, a line each.
-    async fn check(&self, settings: &Settings) -> Vec<String>;
+    /// Checks log configuration, database and every row. Changes nothing.
+    async fn check(&self, settings: &Settings) -> Findings;
 
     /// Creates the database, or brings it up to date. Returns what was done, in a line.
     async fn migrate(&self, settings: &Settings) -> Result<String, Failure>;
 
     /// The methods of the control socket over the database alone.
     async fn offline(&self, settings: &Settings) -> Result<Api, Failure>;
+}
+
+/// What a check found, a line each.
+#[derive(Debug, Default, Serialize)]
+pub struct Findings {
+    /// What is in order.
+    pub facts: Vec<String>,
+    /// What is not.
+    pub faults: Vec<String>,
 }
 
 /// Does what the command line says, and says how the process is to end.
@@ -128,24 +138,20 @@ async fn perform(
             say(json, &json!({ "done": done }), &done)
         }
         Command::Check(_) => {
-            let faults = program.check(settings).await;
-            faults.iter().for_each(|fault| eprintln!("{}", text::reason(fault)));
-            say(json, &json!({ "faults": faults }), &counted(faults.len()))?;
+            let findings = program.check(settings).await;
+            let faults = &findings.faults;
+            let facts: String =
+                findings.facts.iter().map(|fact| format!("{}\n", text::reason(fact))).collect();
+            let counted = if faults.len() == 1 { "1 fault" } else { &format!("{} faults", faults.len()) };
+            say(json, &json!(findings), &format!("{facts}{counted}"))?;
+            faults.iter().for_each(|fault| eprintln!("skypunch: {}", text::reason(fault)));
             Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Run(_) | Command::Version(_) => unreachable!("these need no system"),
     }
 }
 
-fn counted(faults: usize) -> String {
-    match faults {
-        0 => "no faults".to_owned(),
-        1 => "1 fault".to_owned(),
-        _ => format!("{faults} faults"),
-    }
-}
-
-/// Prints a line for people or a document for programs.
+/// Prints lines for people or a document for programs.
 fn say(json: bool, document: &Value, line: &str) -> Result<ExitCode, CliError> {
     print(&if json { pretty(document) } else { format!("{line}\n") })?;
     Ok(ExitCode::SUCCESS)
