@@ -37,6 +37,18 @@ pub fn resolve(value: &Secret) -> Result<Secret, SecretError> {
     Ok(value.clone())
 }
 
+/// The same for actors: a file may lie on a disk that does not answer.
+pub async fn resolve_off_thread(value: &Secret) -> Result<Secret, SecretError> {
+    let Some(path) = value.expose().strip_prefix("file:") else {
+        return resolve(value);
+    };
+    let named = value.clone();
+    // Only a runtime that shuts down drops the task.
+    tokio::task::spawn_blocking(move || resolve(&named)).await.unwrap_or_else(|_| {
+        Err(SecretError::File { path: path.to_owned(), source: io::ErrorKind::Interrupted.into() })
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,1 +1,60 @@
-//! (being built)
+//! The kinds of probes. A new kind is a file or a folder of its own, and one line in [`KINDS`].
+
+mod auth;
+mod http;
+
+use actix_http::header::HeaderValue;
+use skypunch_actors::{
+    domain::{Fault, Target, TargetDefinition},
+    port::{ProberBuilder, ProberFactory},
+};
+
+use crate::net::Client;
+
+/// The kind of a target is the scheme of its URL.
+const KINDS: &[(&str, Prepare)] = &[("http", http::prepare), ("https", http::prepare)];
+
+/// Reads a row for one kind, or names all that the kind finds wrong with it.
+type Prepare = fn(&Probers, &TargetDefinition, &Target) -> Result<ProberBuilder, Vec<Fault>>;
+
+/// Knows every kind of probe.
+#[derive(Clone)]
+pub struct Probers {
+    client: Client,
+    user_agent: HeaderValue,
+}
+
+/// The text cannot stand in a header.
+#[derive(Debug, thiserror::Error)]
+#[error("user_agent: `{0}` holds control characters, which no header can carry")]
+pub struct UserAgentError(String);
+
+impl Probers {
+    /// Every probe calls itself `user_agent`.
+    pub fn new(user_agent: &str, client: Client) -> Result<Self, UserAgentError> {
+        let user_agent = HeaderValue::from_str(user_agent)
+            .map_err(|_| UserAgentError(user_agent.escape_default().to_string()))?;
+        Ok(Self { client, user_agent })
+    }
+}
+
+impl ProberFactory for Probers {
+    fn prepare(&self, definition: &TargetDefinition, target: &Target) -> Result<ProberBuilder, Vec<Fault>> {
+        let scheme = definition.url.expose().split_once("://").map_or("", |(scheme, _)| scheme).trim();
+        match KINDS.iter().find(|(known, _)| known.eq_ignore_ascii_case(scheme)) {
+            Some((_, prepare)) => prepare(self, definition, target),
+            None => Err(unknown(self, definition, target)),
+        }
+    }
+}
+
+/// The other columns are judged as for HTTP, which is what nearly every row is.
+fn unknown(probers: &Probers, definition: &TargetDefinition, target: &Target) -> Vec<Fault> {
+    let schemes: Vec<_> = KINDS.iter().map(|(scheme, _)| format!("{scheme}://")).collect();
+    let allowed = schemes.join(" or ");
+    let mut faults =
+        vec![Fault::new("url", format!("is not a URL that can be probed: it begins with {allowed}"))];
+    let others = http::prepare(probers, definition, target).err().unwrap_or_default();
+    faults.extend(others.into_iter().filter(|fault| fault.column != "url"));
+    faults
+}

@@ -44,10 +44,6 @@ impl Sinks {
         let readable = |root: &CertificateDer<'static>| RootCertStore::empty().add(root.clone()).is_ok();
         Self { roots: roots.into_iter().filter(readable).collect() }
     }
-
-    fn roots(&self) -> &[CertificateDer<'static>] {
-        &self.roots
-    }
 }
 
 impl SinkFactory for Sinks {

@@ -5,6 +5,7 @@
 mod architecture;
 mod config;
 mod logging;
+mod probe;
 mod repository;
 mod sink;
 mod support;

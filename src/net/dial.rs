@@ -1,0 +1,130 @@
+//! From an endpoint to a TCP connection.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use tokio::{
+    net::{TcpStream, lookup_host},
+    time::{Instant, sleep},
+};
+
+use super::{Endpoint, NetError, Progress, error::trouble_with};
+
+/// The most addresses of a name that are tried.
+const ADDRESSES_MAX: usize = 16;
+/// The most addresses that a reason names.
+const ADDRESSES_NAMED: usize = 4;
+/// How long an address may be silent before the next one is tried beside it, as RFC 8305 has it: a name
+/// with a dead IPv6 address is no outage.
+const STAGGER: Duration = Duration::from_millis(250);
+
+/// Connects to the first address of the endpoint that answers, in the order of the resolver.
+pub(super) async fn dial(
+    endpoint: &Endpoint,
+    progress: &mut Progress,
+) -> Result<(TcpStream, SocketAddr), NetError> {
+    let addresses = match endpoint.ip {
+        Some(ip) => vec![SocketAddr::new(ip, endpoint.port)],
+        None => resolve(endpoint, progress).await?,
+    };
+    let begun = Instant::now();
+    let (stream, peer) = connect(&addresses, progress).await?;
+    // Else a request in two packets waits for a delayed acknowledgement.
+    stream.set_nodelay(true).map_err(|error| NetError::Connect(trouble_with(peer, &error)))?;
+    progress.connected(peer, begun.elapsed());
+    Ok((stream, peer))
+}
+
+async fn resolve(endpoint: &Endpoint, progress: &mut Progress) -> Result<Vec<SocketAddr>, NetError> {
+    let begun = Instant::now();
+    let host = &endpoint.host;
+    progress.resolving(host);
+    let found = lookup_host((&**host, endpoint.port)).await;
+    let found = found.map_err(|error| NetError::Dns(unresolved(host, &error)))?;
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for address in found {
+        if addresses.len() < ADDRESSES_MAX && !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    if addresses.is_empty() {
+        return Err(NetError::Dns(format!("{host} has no address")));
+    }
+    progress.resolved(host, &addresses, begun.elapsed());
+    Ok(addresses)
+}
+
+/// The standard library tells the answers of the resolver apart only by their text.
+fn unresolved(host: &str, error: &io::Error) -> String {
+    let text = error.to_string();
+    let why = text.strip_prefix("failed to lookup address information: ").unwrap_or(&text);
+    match why {
+        "Name or service not known" => format!("no such host: {host}"),
+        "No address associated with hostname" => format!("{host} has no address"),
+        _ => format!("cannot resolve {host}: {why}"),
+    }
+}
+
+async fn connect(
+    addresses: &[SocketAddr],
+    progress: &mut Progress,
+) -> Result<(TcpStream, SocketAddr), NetError> {
+    let mut untried = addresses.iter().copied();
+    let mut attempts = FuturesUnordered::new();
+    let mut failures = Vec::new();
+    loop {
+        if let Some(peer) = untried.next() {
+            progress.connecting(peer);
+            attempts.push(async move { (peer, TcpStream::connect(peer).await) });
+        }
+        tokio::select! {
+            attempt = attempts.next() => match attempt {
+                Some((peer, Ok(stream))) => return Ok((stream, peer)),
+                Some((peer, Err(error))) => {
+                    let failure = trouble_with(peer, &error);
+                    if addresses.len() > 1 {
+                        progress.step(failure.clone());
+                    }
+                    failures.push(failure);
+                }
+                None => return Err(NetError::Connect(name_all(&failures))),
+            },
+            () = sleep(STAGGER), if untried.len() > 0 => {}
+        }
+    }
+}
+
+fn name_all(failures: &[String]) -> String {
+    let named = failures.len().min(ADDRESSES_NAMED);
+    let mut text = failures[..named].join(", ");
+    if failures.len() > named {
+        text.push_str(&format!(", and {} more addresses failed", failures.len() - named));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_names_some_of_many_addresses() {
+        let failures: Vec<String> = (0..16).map(|n| format!("connection refused by 10.0.0.{n}:80")).collect();
+        assert_eq!(name_all(&failures[..1]), "connection refused by 10.0.0.0:80");
+        let all = name_all(&failures);
+        assert!(all.ends_with("10.0.0.3:80, and 12 more addresses failed"), "{all}");
+    }
+
+    #[test]
+    fn a_name_that_does_not_exist_is_told_from_a_resolver_that_fails() {
+        let told = |why: &str| {
+            let error = io::Error::other(format!("failed to lookup address information: {why}"));
+            unresolved("foo.invalid", &error)
+        };
+        assert_eq!(told("Name or service not known"), "no such host: foo.invalid");
+        assert_eq!(
+            told("Temporary failure in name resolution"),
+            "cannot resolve foo.invalid: Temporary failure in name resolution"
+        );
+    }
+}

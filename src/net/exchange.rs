@@ -1,0 +1,243 @@
+//! One request and its answer, over a connection of their own.
+
+use std::{
+    cell::Cell,
+    future::{Future, poll_fn, ready},
+    io,
+    net::SocketAddr,
+    pin::pin,
+    rc::Rc,
+};
+
+use actix_http::{
+    BoxedPayloadStream, ConnectionType, Method, Payload, RequestHead, RequestHeadType, ResponseHead,
+    StatusCode, Uri,
+    body::{self, BoxBody},
+    error::{ParseError, PayloadError},
+    header::{HOST, HeaderMap, HeaderName, HeaderValue},
+};
+use actix_service::{Service, fn_service};
+use actix_tls::connect::{ConnectError as TcpError, ConnectInfo, Connection};
+use awc::error::{ConnectError, SendRequestError};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use rustls::pki_types::CertificateDer;
+
+use super::{
+    Endpoint, NetError, Progress,
+    dial::dial,
+    error::trouble_with,
+    filter::{Duplex, Filter, Wire},
+    head::Framing,
+    tls::{Tls, tls_error},
+};
+
+/// Makes exchanges, each over a fresh connection.
+#[derive(Clone)]
+pub struct Client {
+    tls: Tls,
+}
+
+/// What is sent; cheap to clone.
+#[derive(Clone)]
+pub struct Request {
+    endpoint: Rc<Endpoint>,
+    head: Rc<RequestHead>,
+    /// Headers of this copy alone, which replace those of the head.
+    extra: Option<HeaderMap>,
+    body: Bytes,
+}
+
+/// An answer whose head came; its body is still to be read.
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// Who answered.
+    pub peer: SocketAddr,
+    payload: Payload,
+    wire: Rc<Wire>,
+}
+
+impl Request {
+    /// A request over a connection that closes after it. `Host` comes from the endpoint.
+    pub fn new(endpoint: Endpoint, method: Method, headers: HeaderMap, body: Bytes) -> Self {
+        let mut head = RequestHead::default();
+        head.method = method;
+        head.uri = endpoint.target.clone();
+        head.headers = headers;
+        head.headers.insert(HOST, endpoint.authority.clone());
+        // The server then closes first, and keeps the memory of the connection in our place.
+        head.set_connection_type(ConnectionType::Close);
+        Self { endpoint: Rc::new(endpoint), head: Rc::new(head), extra: None, body }
+    }
+
+    /// Sets a header of this copy.
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.extra.get_or_insert_with(HeaderMap::new).insert(name, value);
+        self
+    }
+
+    fn is_head(&self) -> bool {
+        self.head.method == Method::HEAD
+    }
+
+    /// A method that usually has a body says so even where it is empty; others do not.
+    fn boxed_body(&self) -> BoxBody {
+        let expected = matches!(self.head.method, Method::POST | Method::PUT | Method::PATCH);
+        if self.body.is_empty() && !expected {
+            return BoxBody::new(body::None::new());
+        }
+        BoxBody::new(self.body.clone())
+    }
+}
+
+impl Client {
+    /// A client that trusts the authorities whose certificates these are.
+    pub fn new(trusted: &[CertificateDer<'static>]) -> Self {
+        Self { tls: Tls::new(trusted) }
+    }
+
+    /// Sends a request, and waits for the head of its answer.
+    pub async fn send(&self, request: Request, progress: &mut Progress) -> Result<Answer, NetError> {
+        let (stream, peer) = dial(&request.endpoint, progress).await?;
+        let stream: Box<dyn Duplex> = match &request.endpoint.tls {
+            None => Box::new(stream),
+            Some(name) => Box::new(self.tls.handshake(stream, name, peer, progress).await?),
+        };
+        let wire = Rc::new(Wire::default());
+        let filter = Filter::new(stream, request.is_head(), Rc::clone(&wire));
+        let mut answering = pin!(speak(filter, request));
+        let mut sent = false;
+        let answered = poll_fn(|cx| {
+            let polled = answering.as_mut().poll(cx);
+            if !sent && wire.sent.get().is_some() {
+                sent = true;
+                progress.sent();
+            }
+            polled
+        });
+        let (head, payload) = answered.await.map_err(|error| explain(error, &wire, peer))?;
+        progress.answered(wire.sent.get(), wire.first_byte.get());
+        Ok(Answer { status: head.status, headers: head.headers, peer, payload, wire })
+    }
+}
+
+/// Has awc speak HTTP/1 over `stream`: its connector finds the stream already there.
+async fn speak(stream: Filter, request: Request) -> Result<(ResponseHead, Payload), SendRequestError> {
+    let stream = Rc::new(Cell::new(Some(stream)));
+    let at_hand = fn_service(move |info: ConnectInfo<Uri>| {
+        let stream = stream.take().ok_or(TcpError::Unresolved);
+        ready(stream.map(|stream| Connection::new(info.request().clone(), stream)))
+    });
+    // The scheme chooses HTTP/1; the authority, only the key of a pool that is never used again.
+    let uri = Uri::from_static("http://dialled:80/");
+    let connector = awc::Connector::new().connector(at_hand).finish();
+    let connection = connector.call(awc::Connect { uri, addr: None }).await?;
+    let body = request.boxed_body();
+    connection.send_request(RequestHeadType::Rc(request.head, request.extra), body).await
+}
+
+fn explain(error: SendRequestError, wire: &Wire, peer: SocketAddr) -> NetError {
+    if let Some(malformed) = wire.malformed.take() {
+        return NetError::Protocol(malformed);
+    }
+    match error {
+        SendRequestError::Send(error)
+        | SendRequestError::Connect(ConnectError::Io(error))
+        | SendRequestError::Response(ParseError::Io(error)) => broken(&error, peer, "before a response came"),
+        SendRequestError::Response(error) => NetError::Protocol(format!("malformed response head: {error}")),
+        SendRequestError::Connect(ConnectError::Disconnected) => NetError::Protocol(match wire.ended.get() {
+            Some(1..) => format!("closed by {peer} within the response head"),
+            _ => format!("closed by {peer} before a response came"),
+        }),
+        error => NetError::Protocol(error.to_string()),
+    }
+}
+
+/// A connection that broke, `when`. TLS 1.3 refuses a client only after its handshake.
+fn broken(error: &io::Error, peer: SocketAddr, when: &str) -> NetError {
+    match tls_error(error) {
+        Some(error) => NetError::Tls(format!("TLS with {peer} failed: {error}")),
+        None => NetError::Protocol(format!("{} {when}", trouble_with(peer, error))),
+    }
+}
+
+impl Answer {
+    /// The status as people know it: `200 OK`. A status without a standard phrase has the server's.
+    pub fn status_line(&self) -> String {
+        let code = self.status.as_str();
+        match self.status.canonical_reason() {
+            Some(phrase) => format!("{code} {phrase}"),
+            None => format!("{code} {}", self.wire.phrase.borrow()).trim_end().to_owned(),
+        }
+    }
+
+    /// Reads the body to its end, or to `limit` bytes. A body that ends too soon is an error.
+    pub async fn read(self, limit: usize, progress: &mut Progress) -> Result<Vec<u8>, NetError> {
+        let framing = self.wire.framing.get().unwrap_or(Framing::Bodiless);
+        let mut read = Vec::new();
+        // awc would wait for a body that the head promises and the method or the status rules out.
+        if let (false, Payload::Stream { payload }) = (framing == Framing::Bodiless, self.payload) {
+            read_stream(payload, limit, &mut read, progress)
+                .await
+                .and_then(|()| complete(framing, read.len(), limit, &self.wire))
+                .map_err(|torn| torn.explain(read.len(), self.peer))?;
+        }
+        progress.read_all(read.len());
+        Ok(read)
+    }
+}
+
+/// Why a body ended before its end.
+enum Torn {
+    Short(u64),
+    WithinChunks,
+    Undecodable,
+    Broken(io::Error),
+}
+
+impl Torn {
+    fn explain(self, read: usize, peer: SocketAddr) -> NetError {
+        NetError::Protocol(match self {
+            Self::Short(length) => format!("body ended after {read} of {length} bytes"),
+            Self::WithinChunks => format!("body ended after {read} bytes, before its last chunk"),
+            Self::Undecodable => format!("malformed chunk in the body, after {read} bytes"),
+            Self::Broken(error) => return broken(&error, peer, &format!("after {read} bytes of the body")),
+        })
+    }
+}
+
+async fn read_stream(
+    mut payload: BoxedPayloadStream,
+    limit: usize,
+    read: &mut Vec<u8>,
+    progress: &mut Progress,
+) -> Result<(), Torn> {
+    while read.len() < limit {
+        let Some(chunk) = payload.next().await else { return Ok(()) };
+        let chunk = chunk.map_err(|error| match error {
+            PayloadError::Io(error) | PayloadError::Incomplete(Some(error))
+                // What awc makes of chunks that it cannot decode.
+                if error.kind() != io::ErrorKind::InvalidInput =>
+            {
+                Torn::Broken(error)
+            }
+            _ => Torn::Undecodable,
+        })?;
+        read.extend_from_slice(&chunk[..chunk.len().min(limit - read.len())]);
+        progress.read(read.len());
+    }
+    Ok(())
+}
+
+/// awc takes the end of the stream for the end of the body.
+fn complete(framing: Framing, read: usize, limit: usize, wire: &Wire) -> Result<(), Torn> {
+    match framing {
+        _ if read >= limit => Ok(()),
+        Framing::Length(length) if (read as u64) < length => Err(Torn::Short(length)),
+        Framing::Chunked if wire.ended.get().is_some() => Err(Torn::WithinChunks),
+        _ => Ok(()),
+    }
+}

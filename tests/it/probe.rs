@@ -1,0 +1,521 @@
+//! The HTTP probe against real servers, over TCP and TLS.
+
+use std::{sync::Arc, time::Duration};
+
+use rustls::pki_types::CertificateDer;
+use skypunch::{net::Client, probe::Probers};
+use skypunch_actors::{
+    domain::{Cause, Outcome, Secret, TargetDefinition, TargetId},
+    port::{Clock, Prober, Tracer, plan_probe},
+};
+use time::{OffsetDateTime, macros::datetime};
+use tokio::time::Instant;
+
+use crate::support::{
+    http::{Act, Server, answer, send},
+    tls::{Ca, now, self_signed},
+    wait::wait_until,
+};
+
+struct StoppedClock;
+
+impl Clock for StoppedClock {
+    fn now(&self) -> OffsetDateTime {
+        datetime!(2026-01-02 03:04:05 UTC)
+    }
+}
+
+fn tracer() -> Tracer {
+    Tracer::start(&(Arc::new(StoppedClock) as Arc<dyn Clock>))
+}
+
+/// A row, and who its prober trusts.
+struct Row {
+    definition: TargetDefinition,
+    roots: Vec<CertificateDer<'static>>,
+    timeout: Option<Duration>,
+}
+
+impl Row {
+    fn new(url: impl Into<String>) -> Self {
+        let definition = TargetDefinition::new("home", url);
+        Self { definition, roots: Vec::new(), timeout: None }
+    }
+
+    fn at(server: &Server) -> Self {
+        Self::new(format!("http://{}/", server.address()))
+    }
+
+    fn tls(server: &Server, host: &str, ca: &Ca) -> Self {
+        let row = Self::new(format!("https://{host}:{}/", server.port()));
+        Self { roots: ca.roots(), ..row }
+    }
+
+    fn method(mut self, method: &str) -> Self {
+        self.definition.method = method.to_owned();
+        self
+    }
+
+    fn expecting(mut self, pass_result: &str) -> Self {
+        self.definition.pass_result = pass_result.to_owned();
+        self
+    }
+
+    fn basic(mut self, parms: &str) -> Self {
+        self.definition.authn = "BASIC".to_owned();
+        self.definition.authn_parms = Some(Secret::new(parms));
+        self
+    }
+
+    /// Shorter than a row may have it.
+    fn within(self, millis: u64) -> Self {
+        Self { timeout: Some(Duration::from_millis(millis)), ..self }
+    }
+
+    fn prober(&self) -> Box<dyn Prober> {
+        let probers = Probers::new("skypunch/test", Client::new(&self.roots)).unwrap();
+        let Some(timeout) = self.timeout else {
+            return plan_probe(&probers, TargetId(1), &self.definition).1.unwrap()();
+        };
+        use skypunch_actors::port::ProberFactory;
+        let (mut target, _) = self.definition.read(TargetId(1));
+        target.timeout = timeout;
+        probers.prepare(&self.definition, &target).unwrap()()
+    }
+
+    async fn probe(&self) -> Outcome {
+        self.prober().probe(tracer()).await
+    }
+}
+
+/// Probes a server that follows `script`.
+async fn look(script: Vec<Act>) -> Outcome {
+    let server = Server::start(script).await;
+    Row::at(&server).probe().await
+}
+
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+/// The steps of a trace without their times, and with every port as `PORT`.
+fn steps(outcome: &Outcome) -> String {
+    let lines: Vec<String> = outcome.trace.lines().map(|line| line[16..].to_owned()).collect();
+    without_ports(&lines.join("\n"))
+}
+
+fn without_ports(text: &str) -> String {
+    let mut shown = String::new();
+    for (n, part) in text.split("127.0.0.1:").enumerate() {
+        if n == 0 {
+            shown.push_str(part);
+        } else {
+            shown.push_str("127.0.0.1:PORT");
+            shown.push_str(part.trim_start_matches(|c: char| c.is_ascii_digit()));
+        }
+    }
+    shown
+}
+
+fn assert_pass(outcome: &Outcome, reason: &str) {
+    assert_eq!((outcome.failure, outcome.reason.as_str()), (None, reason), "{}", outcome.trace);
+}
+
+fn assert_fail(outcome: &Outcome, cause: Cause, reason: &str) {
+    let found = (outcome.failure, without_ports(&outcome.reason));
+    assert_eq!(found, (Some(cause), reason.to_owned()), "{}", outcome.trace);
+}
+
+#[actix_rt::test]
+async fn an_answer_as_expected_passes_with_its_phases() {
+    let server = Server::start(answer(OK)).await;
+    let outcome = Row::at(&server).probe().await;
+    assert_pass(&outcome, "200 OK");
+    assert_eq!(outcome.http_status, Some(200));
+    let timings = outcome.timings;
+    assert_eq!((timings.dns, timings.tls), (None, None));
+    let (connect, ttfb) = (timings.connect.unwrap(), timings.ttfb.unwrap());
+    assert!(connect > Duration::ZERO && connect + ttfb <= timings.total, "{timings:?}");
+    insta::assert_snapshot!(steps(&outcome), @r"
+    Connecting to http://127.0.0.1:PORT/ ....
+    Connected to 127.0.0.1:PORT
+    Connection [OK]
+    Request sent
+    Response [OK] 200 OK
+    Body [OK] 2 bytes
+    ");
+}
+
+#[actix_rt::test]
+async fn a_request_says_what_it_must_and_no_more() {
+    let server = Server::start(answer(OK)).await;
+    Row::new(format!("http://localhost:{}/a%20b?c=d#e", server.port())).probe().await;
+    let request = server.requests().remove(0);
+    let (line, headers) = request.split_once("\r\n").unwrap();
+    assert_eq!(line, "GET /a%20b?c=d HTTP/1.1");
+    let mut headers: Vec<&str> = headers.lines().filter(|line| !line.is_empty()).collect();
+    headers.sort_unstable();
+    let host = format!("host: localhost:{}", server.port());
+    assert_eq!(headers, ["accept: */*", "connection: close", &host, "user-agent: skypunch/test"]);
+}
+
+#[actix_rt::test]
+async fn each_method_is_sent() {
+    for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
+        let server = Server::start(answer("HTTP/1.1 204 No Content\r\n\r\n")).await;
+        let outcome = Row::at(&server).method(&method.to_lowercase()).expecting("2xx").probe().await;
+        assert_pass(&outcome, "204 No Content");
+        assert!(server.requests()[0].starts_with(&format!("{method} / HTTP/1.1\r\n")));
+    }
+}
+
+#[actix_rt::test]
+async fn another_status_fails_at_once() {
+    // The body never ends: the status has said it all.
+    let script =
+        vec![Act::Read, send("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 9\r\n\r\n"), Act::Hang];
+    let outcome = look(script).await;
+    assert_fail(&outcome, Cause::Status, "status 503, expected 200");
+    assert_eq!(outcome.http_status, Some(503));
+    insta::assert_snapshot!(steps(&outcome), @r"
+    Connecting to http://127.0.0.1:PORT/ ....
+    Connected to 127.0.0.1:PORT
+    Connection [OK]
+    Request sent
+    Response [FAIL] reason: status 503, expected 200
+    ");
+}
+
+#[actix_rt::test]
+async fn a_redirect_is_not_followed() {
+    let server =
+        Server::start(answer("HTTP/1.1 302 Found\r\nlocation: /\r\ncontent-length: 0\r\n\r\n")).await;
+    assert_pass(&Row::at(&server).expecting("301-303").probe().await, "302 Found");
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[actix_rt::test]
+async fn a_status_without_a_standard_phrase_shows_the_servers() {
+    let server =
+        Server::start(answer("HTTP/1.1 520 Web Server\u{1b}[31m\r\ncontent-length: 0\r\n\r\n")).await;
+    let outcome = Row::at(&server).expecting("520").probe().await;
+    assert!(outcome.reason.is_ascii() && !outcome.reason.contains('\u{1b}'), "{}", outcome.reason);
+    let server = Server::start(answer("HTTP/1.1 520 Odd\r\ncontent-length: 0\r\n\r\n")).await;
+    assert_pass(&Row::at(&server).expecting("520").probe().await, "520 Odd");
+}
+
+#[actix_rt::test]
+async fn whole_bodies_pass_however_they_end() {
+    let passes = [
+        OK,
+        "HTTP/1.1 200 OK\r\n\r\nuntil the end",
+        "HTTP/1.0 200 OK\r\n\r\nuntil the end",
+        "HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2;x=y\r\nok\r\n0\r\ntrailer: x\r\n\r\n",
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
+        "HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\nHTTP/1.1 200 OK\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\nupgrade: websocket\r\ncontent-length: 2\r\n\r\nok",
+        "HTTP/1.1 200\r\ncontent-length: 0\r\n\r\n",
+    ];
+    for text in passes {
+        let outcome = look(answer(text)).await;
+        assert_eq!(outcome.failure, None, "{text:?}: {}", outcome.reason);
+        assert_eq!(outcome.reason, "200 OK");
+    }
+}
+
+#[actix_rt::test]
+async fn no_body_is_waited_for_where_there_is_none() {
+    let head = |status: &str| {
+        vec![Act::Read, send(format!("HTTP/1.1 {status}\r\ncontent-length: 100\r\n\r\n")), Act::Hang]
+    };
+    let cases = [("HEAD", "200 OK"), ("GET", "204 No Content"), ("GET", "304 Not Modified")];
+    for (method, status) in cases {
+        let server = Server::start(head(status)).await;
+        let outcome = Row::at(&server).method(method).expecting("200,204,304").probe().await;
+        assert_pass(&outcome, status);
+    }
+    let empty = vec![Act::Read, send("HTTP/1.0 200 OK\r\ncontent-length: 0\r\n\r\n"), Act::Hang];
+    assert_pass(&look(empty).await, "200 OK");
+}
+
+#[actix_rt::test]
+async fn what_is_no_complete_answer_fails_as_protocol() {
+    let cases = [
+        (vec![], "closed by 127.0.0.1:PORT before a response came"),
+        (vec![Act::Read], "closed by 127.0.0.1:PORT before a response came"),
+        (vec![Act::Read, Act::Reset], "connection reset by 127.0.0.1:PORT before a response came"),
+        (answer("HTTP/1.1 200 OK\r\nx: "), "closed by 127.0.0.1:PORT within the response head"),
+        (answer("HTTP/1.1 100 Continue\r\n\r\n"), "closed by 127.0.0.1:PORT before a response came"),
+        (answer("HTTP/1.1 2xx\r\n\r\n"), "malformed response head: invalid response status"),
+        (answer("HTTP/1.1 099 Low\r\n\r\n"), "malformed response head: invalid status provided"),
+        (answer("220 mail ESMTP\r\n"), "the answer is not HTTP/1: it begins with `220 mail ESMTP\\r\\n`"),
+        (
+            answer("HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n"),
+            "malformed response head: invalid Header provided",
+        ),
+        (
+            answer("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n9 bytes.."),
+            "body ended after 9 of 100 bytes",
+        ),
+        (
+            answer("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n9\r\n9 bytes..\r\n"),
+            "body ended after 9 bytes, before its last chunk",
+        ),
+        (
+            answer("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\nzz\r\n"),
+            "malformed chunk in the body, after 2 bytes",
+        ),
+        (
+            vec![Act::Read, send(format!("HTTP/1.1 200 OK\r\n{}\r\n", "x: y\r\n".repeat(97)))],
+            "malformed response head: too many headers",
+        ),
+        (
+            vec![Act::Read, send("HTTP/1.1 200 OK\r\nx: "), Act::Flood(vec![b'y'; 4096])],
+            "the response head is longer than 128 KiB",
+        ),
+    ];
+    for (script, reason) in cases {
+        let shown = format!("{script:?}");
+        let outcome = look(script).await;
+        // Closing on an unread request resets the connection, now and then before it ends.
+        let reason = if shown == "[]" && outcome.reason.contains("reset") {
+            "connection reset by 127.0.0.1:PORT before a response came"
+        } else {
+            reason
+        };
+        assert_fail(&outcome, Cause::Protocol, reason);
+    }
+}
+
+#[actix_rt::test]
+async fn a_closed_port_is_named() {
+    let server = Server::start(vec![]).await;
+    let row = Row::at(&server);
+    let port = server.port();
+    drop(server);
+    let closed = || std::net::TcpStream::connect(("127.0.0.1", port)).err();
+    wait_until("the port to be closed", closed).await;
+    let outcome = row.probe().await;
+    assert_fail(&outcome, Cause::Connect, "connection refused by 127.0.0.1:PORT");
+    assert_eq!(outcome.http_status, None);
+    insta::assert_snapshot!(steps(&outcome), @r"
+    Connecting to http://127.0.0.1:PORT/ ....
+    Connection [FAIL] reason: connection refused by 127.0.0.1:PORT
+    ");
+}
+
+#[actix_rt::test]
+async fn every_address_of_a_name_is_tried() {
+    let server = Server::start(answer(OK)).await;
+    // Where `localhost` is ::1 first, nobody listens there.
+    let outcome = Row::new(format!("http://localhost:{}/", server.port())).probe().await;
+    assert_pass(&outcome, "200 OK");
+    assert!(outcome.timings.dns.is_some());
+    assert!(steps(&outcome).contains("Resolved localhost to "), "{}", outcome.trace);
+}
+
+#[actix_rt::test]
+async fn a_name_that_does_not_resolve_is_named() {
+    let outcome = Row::new("http://foo.invalid/").probe().await;
+    assert_eq!(outcome.failure, Some(Cause::Dns));
+    assert!(outcome.reason.contains("foo.invalid"), "{}", outcome.reason);
+    assert_eq!(outcome.timings.connect, None);
+}
+
+#[actix_rt::test]
+async fn bodies_are_read_up_to_their_limit() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-length: 2097152\r\n\r\n";
+    let long = vec![Act::Read, send(head), Act::Send(vec![b'x'; 2 << 20])];
+    let endless = vec![Act::Read, send("HTTP/1.1 200 OK\r\n\r\n"), Act::Flood(vec![b'x'; 8192])];
+    for script in [long, endless] {
+        let outcome = look(script).await;
+        assert_pass(&outcome, "200 OK");
+        assert!(steps(&outcome).ends_with("Body [OK] 1048576 bytes"), "{}", outcome.trace);
+    }
+}
+
+#[actix_rt::test]
+async fn a_deadline_says_where_it_stood() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n";
+    let waiting = "no answer within 0.3 s: connected, waiting for the response head";
+    let cases = [
+        (vec![Act::Hang], waiting),
+        (vec![Act::Read, Act::Trickle(b"H".to_vec())], "the answer is not HTTP/1: it begins with `HH`"),
+        (vec![Act::Read, send("HTTP/1.1 200 OK\r\n"), Act::Trickle(b"x: y\r\n".to_vec())], waiting),
+        (vec![Act::Read, Act::Flood(b"HTTP/1.1 103 Early Hints\r\n\r\n".to_vec())], waiting),
+        (
+            vec![Act::Read, send(format!("{head}9 bytes..")), Act::Hang],
+            "no answer within 0.3 s: reading the body (9 bytes so far)",
+        ),
+    ];
+    for (script, reason) in cases {
+        let server = Server::start(script).await;
+        let begun = Instant::now();
+        let outcome = Row::at(&server).within(300).probe().await;
+        let cause = if reason.starts_with("no answer") { Cause::Timeout } else { Cause::Protocol };
+        assert_fail(&outcome, cause, reason);
+        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+        wait_until("the connection to be closed", || (server.left() == 1).then_some(())).await;
+    }
+}
+
+#[actix_rt::test]
+async fn a_trickling_body_ends_at_the_deadline_with_its_status_known() {
+    let script = vec![Act::Read, send("HTTP/1.1 200 OK\r\n\r\n"), Act::Trickle(b"x".to_vec())];
+    let server = Server::start(script).await;
+    let outcome = Row::at(&server).within(300).probe().await;
+    assert_eq!((outcome.failure, outcome.http_status), (Some(Cause::Timeout), Some(200)));
+    assert!(outcome.reason.starts_with("no answer within 0.3 s: reading the body ("), "{}", outcome.reason);
+    assert!(outcome.timings.ttfb.is_some() && outcome.timings.total >= Duration::from_millis(300));
+}
+
+#[actix_rt::test]
+async fn a_deadline_covers_connecting_and_the_handshake() {
+    let server = Server::start(vec![Act::Hang]).await;
+    let outcome = Row::tls(&server, "127.0.0.1", &Ca::new()).within(300).probe().await;
+    let reason = "no answer within 0.3 s: connected to 127.0.0.1:PORT, waiting for the TLS handshake";
+    assert_fail(&outcome, Cause::Timeout, reason);
+    assert_eq!((outcome.timings.tls, outcome.timings.ttfb), (None, None));
+    assert!(outcome.timings.connect.is_some());
+}
+
+#[actix_rt::test]
+async fn a_probe_that_is_dropped_closes_its_socket_and_the_next_one_works() {
+    let server = Server::start(vec![Act::Hang]).await;
+    let prober = Row::at(&server).prober();
+    for n in 1..=3 {
+        let probe = tokio::time::timeout(Duration::from_millis(100), prober.probe(tracer()));
+        assert!(probe.await.is_err());
+        wait_until("the socket to be closed", || (server.left() == n).then_some(())).await;
+    }
+}
+
+#[actix_rt::test]
+async fn an_ipv6_address_needs_no_resolving() {
+    let ca = Ca::new();
+    for tls in [false, true] {
+        let config = tls.then(|| ca.server("::1"));
+        let server = Server::start_on("[::1]:0", answer(OK), config).await;
+        let scheme = if tls { "https" } else { "http" };
+        let row = Row::new(format!("{scheme}://[::1]:{}/", server.port()));
+        let outcome = Row { roots: ca.roots(), ..row }.probe().await;
+        assert_pass(&outcome, "200 OK");
+        assert_eq!(outcome.timings.dns, None);
+        let host = format!("\r\nhost: [::1]:{}\r\n", server.port());
+        assert!(server.requests()[0].contains(&host), "{:?}", server.requests());
+    }
+}
+
+#[actix_rt::test]
+async fn basic_credentials_are_sent_and_nowhere_shown() {
+    let server = Server::start(answer("HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n")).await;
+    let outcome = Row::at(&server).basic("user=bob,password=hunter2").probe().await;
+    assert!(server.requests()[0].contains("\r\nauthorization: Basic Ym9iOmh1bnRlcjI=\r\n"));
+    assert_fail(&outcome, Cause::Status, "status 401, expected 200");
+    let shown = format!("{outcome:?} {}", outcome.trace);
+    assert!(!shown.contains("hunter2") && !shown.contains("Ym9iOmh1bnRlcjI="), "{shown}");
+}
+
+#[actix_rt::test]
+async fn credentials_are_resolved_at_each_probe() {
+    let server = Server::start(answer(OK)).await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let prober =
+        Row::at(&server).basic(&format!("user=bob,password=file:{}", file.path().display())).prober();
+    for (password, sent) in [("hunter2\n", "Ym9iOmh1bnRlcjI="), ("new", "Ym9iOm5ldw==")] {
+        std::fs::write(file.path(), password).unwrap();
+        assert_pass(&prober.probe(tracer()).await, "200 OK");
+        assert!(server.requests().last().unwrap().contains(sent));
+    }
+    drop(file);
+    let outcome = prober.probe(tracer()).await;
+    assert_eq!(outcome.failure, Some(Cause::Config));
+    assert!(outcome.reason.starts_with("authn_parms: password: cannot read the file"), "{}", outcome.reason);
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[actix_rt::test]
+async fn tls_is_spoken_with_whom_a_trusted_authority_vouches_for() {
+    let ca = Ca::new();
+    let server = Server::start_tls(answer(OK), ca.server("localhost")).await;
+    let outcome = Row::tls(&server, "localhost", &ca).probe().await;
+    assert_pass(&outcome, "200 OK");
+    let timings = outcome.timings;
+    assert!(timings.dns.is_some() && timings.connect.is_some() && timings.tls.is_some());
+    assert!(steps(&outcome).contains("\nTLS handshake [OK] TLSv1.3\nRequest sent\n"), "{}", outcome.trace);
+}
+
+#[actix_rt::test]
+async fn an_end_without_a_goodbye_of_tls_is_judged_by_the_body() {
+    let ca = Ca::new();
+    let cases = [
+        ("HTTP/1.1 200 OK\r\n\r\nok", None),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nok", Some(Cause::Protocol)),
+    ];
+    for (text, failure) in cases {
+        let script = vec![Act::Read, send(text), Act::Leave];
+        let server = Server::start_tls(script, ca.server("localhost")).await;
+        let outcome = Row::tls(&server, "localhost", &ca).probe().await;
+        assert_eq!(outcome.failure, failure, "{}", outcome.reason);
+    }
+}
+
+#[actix_rt::test]
+async fn a_certificate_that_is_wrong_says_how() {
+    let ca = Ca::new();
+    let expired = now() - Duration::from_secs(3 * 86_400 + 60);
+    let cases = [
+        (
+            self_signed("127.0.0.1"),
+            "certificate of 127.0.0.1 is self-signed, or its issuer is not trusted or its chain incomplete"
+                .to_owned(),
+        ),
+        (ca.server("example.org"), "certificate is not for 127.0.0.1 but for example.org".to_owned()),
+        (
+            ca.server_until("127.0.0.1", expired),
+            format!("certificate of 127.0.0.1 expired 3 days ago ({})", expired.date()),
+        ),
+    ];
+    for (config, reason) in cases {
+        let server = Server::start_tls(answer(OK), config).await;
+        let outcome = Row::tls(&server, "127.0.0.1", &ca).probe().await;
+        assert_fail(&outcome, Cause::Tls, &reason);
+        assert_eq!((outcome.timings.tls, outcome.http_status), (None, None));
+    }
+}
+
+#[actix_rt::test]
+async fn a_port_of_the_other_protocol_is_told() {
+    let ca = Ca::new();
+    let plain = Server::start(vec![send("HTTP/1.1 400 Bad Request\r\n\r\n"), Act::Hang]).await;
+    let outcome = Row::tls(&plain, "127.0.0.1", &ca).probe().await;
+    let reason = "127.0.0.1:PORT does not speak TLS: plain HTTP answered on a TLS port";
+    assert_fail(&outcome, Cause::Tls, reason);
+
+    let tls = Server::start_tls(answer(OK), ca.server("127.0.0.1")).await;
+    let outcome = Row::at(&tls).probe().await;
+    assert_fail(&outcome, Cause::Protocol, "TLS answered on a plain HTTP port");
+}
+
+#[actix_rt::test]
+async fn a_system_without_certificates_says_so_only_when_one_is_wanted() {
+    let ca = Ca::new();
+    let tls = Server::start_tls(answer(OK), ca.server("127.0.0.1")).await;
+    let row = Row::tls(&tls, "127.0.0.1", &ca);
+    let outcome = Row { roots: Vec::new(), ..row }.probe().await;
+    assert_eq!(outcome.failure, Some(Cause::Tls));
+    assert!(outcome.reason.contains("SSL_CERT_FILE"), "{}", outcome.reason);
+}
+
+#[test]
+fn no_tls_of_awc_is_on() {
+    // With one, a stream that we dialled would be taken for what it is not: see src/net.
+    let tree = std::process::Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "--edges=normal,features", "--invert=awc", "--prefix=none"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    let tree = String::from_utf8(tree.stdout).unwrap();
+    let features: Vec<_> = tree.lines().filter_map(|line| line.strip_prefix("awc feature ")).collect();
+    assert_eq!(features, [r#""dangerous-h2c""#], "{tree}");
+}
