@@ -13,7 +13,6 @@
 //! | [`control`] | the Unix socket: server and client |
 //! | [`cli`] | the command line |
 //! | [`clock`] | the time of day of this machine |
-//! | [`pidfile`] | the lock that one daemon holds |
 //! | [`web`] | the HTTP server |
 //!
 //! `probe`, `sink`, `store`, `control` and `web` do not know each other. Only `app` knows every actor.
@@ -24,7 +23,6 @@ pub mod clock;
 pub mod control;
 pub mod logging;
 pub mod net;
-pub mod pidfile;
 pub mod probe;
 pub mod secret;
 pub mod settings;

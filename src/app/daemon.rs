@@ -15,9 +15,8 @@ use tokio::{
 use super::{Kinds, core::Core};
 use crate::{
     clock::SystemClock,
-    control::{Actors, Api, BindError, DaemonActors, Server},
+    control::{Actors, Api, BindError, DaemonActors, Pidfile, PidfileError, Server},
     logging::{self, LoggingError, Terminal},
-    pidfile::{Pidfile, PidfileError},
     probe::UserAgentError,
     settings::{Settings, SettingsError, create_state_dir},
     store::{self, OpenError},

@@ -14,8 +14,7 @@ use skypunch_actors::domain::text;
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    control::{CallError, Client, ConnectError},
-    pidfile::{Pidfile, PidfileError},
+    control::{CallError, Client, ConnectError, Pidfile, PidfileError},
     settings::{Overrides, Settings, SettingsError, create_state_dir},
 };
 

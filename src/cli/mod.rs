@@ -57,7 +57,7 @@ pub trait Program {
 }
 
 /// What a check found, a line each.
-#[derive(Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Findings {
     /// What is in order.
     pub facts: Vec<String>,

@@ -7,6 +7,7 @@
 //! | `add` | the parameters of a new row |
 //! | `view` | rows and states as JSON objects |
 //! | `server` | the Unix socket, and who may use it |
+//! | `pidfile` | the lock that one daemon holds |
 //! | `client` | calls a server, over the socket or within the process |
 
 mod add;
@@ -14,6 +15,7 @@ mod api;
 mod client;
 #[cfg(test)]
 mod fake;
+mod pidfile;
 mod protocol;
 mod server;
 #[cfg(test)]
@@ -22,5 +24,6 @@ mod view;
 
 pub use api::{Actors, Api, DaemonActors};
 pub use client::{CallError, Client, ConnectError};
+pub use pidfile::{Pidfile, PidfileError};
 pub use protocol::{LINE_MAX, RpcError};
 pub use server::{BindError, Server, ServerHandle};
