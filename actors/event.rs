@@ -1,11 +1,11 @@
-//! Facts that several actors hear of.
+//! Facts that one actor tells others.
 
 use std::sync::Arc;
 
 use actix::prelude::*;
 use time::OffsetDateTime;
 
-use crate::domain::{Edge, Incident, Outcome, Status, Tally, Target};
+use crate::domain::{Edge, Incident, NotifierId, NotifierRow, Outcome, Slots, Status, Tally, Target};
 
 /// A target was looked at, or found impossible to look at.
 #[derive(Clone, Debug, Message)]
@@ -29,22 +29,17 @@ pub struct ProbeCompleted {
     pub slots: Slots,
 }
 
-/// What became of due times.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Slots {
-    /// Were probed.
-    pub done: u64,
-    /// Of these, began later than [`crate::domain::LATE_AFTER`].
-    pub late: u64,
-    /// Passed while the probe before still ran, or while the machine had no time.
-    pub skipped: u64,
-}
+/// The notifiers as they stand in the database now.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct NotifiersLoaded(pub Vec<NotifierRow>);
 
-impl Slots {
-    /// Adds later ones.
-    pub fn add(&mut self, later: Self) {
-        self.done += later.done;
-        self.late += later.late;
-        self.skipped += later.skipped;
-    }
+/// A notification came to its end.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct DeliveryEnded {
+    /// Whom it was for.
+    pub notifier: NotifierId,
+    /// Whether it was delivered; if not, it will not be.
+    pub delivered: bool,
 }

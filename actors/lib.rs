@@ -1,11 +1,48 @@
-//! The core of skypunch.
+//! The core of skypunch: what it knows, what it decides, and the actors that do it.
+//!
+//! Nothing in here speaks HTTP, SQL or mail: what the core needs from outside are the traits of [`port`].
+//!
+//! | room | what |
+//! |---|---|
+//! | [`domain`] | values and pure rules |
+//! | [`port`] | what the core needs from outside: prober, sink, store, clock |
+//! | [`event`], [`query`], [`lifecycle`] | messages that cross from one actor to another |
+//! | [`supervisor`], [`target`] | one actor a target, kept running |
+//! | [`persister`], [`logger`], [`meter`], [`notifier`] | what becomes of results |
+//! | [`tester`] | tries a row out |
+//! | `testing` | doubles, and the contract of a store, for tests |
+//!
+//! # Who starts whom
+//!
+//! ```text
+//! app ── Persister, Logger, Meter, Notifier ── SinkWorker × notifiers
+//!    └── Supervisor ── TargetActor × targets
+//! ```
+//!
+//! # Who tells whom
+//!
+//! | message | from | to |
+//! |---|---|---|
+//! | [`event::ProbeCompleted`] | TargetActor | Persister, Logger, Meter, Notifier |
+//! | [`event::NotifiersLoaded`] | Supervisor | Notifier |
+//! | [`event::DeliveryEnded`] | SinkWorker | Persister |
+//! | [`query::LoadRows`] | Supervisor | Persister |
+//! | [`lifecycle::ChildExited`] | TargetActor, SinkWorker | their parents |
+//! | [`lifecycle::Drain`] | app | Supervisor, Notifier (and on to its workers), Persister |
+//!
+//! The control socket and the web server ask the rest, each message declared by who hears it.
+
 pub mod domain;
 pub mod event;
 pub mod lifecycle;
+pub mod logger;
 pub mod meter;
 pub mod notifier;
 pub mod persister;
 pub mod port;
+pub mod query;
 pub mod supervisor;
 pub mod target;
 pub mod tester;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

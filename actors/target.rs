@@ -1,25 +1,554 @@
 //! Watches one target.
+//!
+//! - hears: [`Punch`] (own timer), [`Recount`], [`GetEvidence`], [`Stop`]
+//! - says: [`ProbeCompleted`] to its hearers, [`ChildExited`] to its parent
+//! - owns: the target's [`Memory`]; at most one probe in flight
+//! - timer: the next [`Punch`], armed when the last result was accepted, so probes never overlap
 
-use std::sync::Arc;
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
+use actix::prelude::*;
+use futures_util::{FutureExt, future::join_all};
+use log::warn;
 use time::OffsetDateTime;
+use tokio::time::{Instant, timeout};
 
-use crate::domain::Outcome;
+use crate::{
+    domain::{
+        Cause, Edge, Evidence, Fault, Health, Incident, LATE_AFTER, Outcome, Schedule, Sighting, Slots,
+        Status, Tally, Target, TargetId, TargetState,
+    },
+    event::ProbeCompleted,
+    lifecycle::{ChildExited, Stop},
+    port::{Clock, Prober, ProberBuilder, Tracer},
+};
 
-/// The last results of a target, each kept until one of its kind replaces it.
-#[derive(Clone, Debug, Default)]
-pub struct Evidence {
-    /// The last probe that passed.
-    pub last_success: Option<Sighting>,
-    /// The last probe that failed.
-    pub last_failure: Option<Sighting>,
+/// How long the hearers may take to accept a result before the target goes on without them.
+const ACCEPT_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long after its timeout a probe is cut off; it should have ended itself.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Probe now.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+struct Punch;
+
+/// Go on counting from here: somebody reset the counters of the row.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Recount(pub Tally);
+
+/// What did the last probes find?
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "Evidence")]
+pub struct GetEvidence;
+
+/// One life of a target's actor.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Life {
+    /// The target.
+    pub target: TargetId,
+    /// Counts the lives of all targets, so that a late word of an earlier one is known for what it is.
+    pub number: u64,
 }
 
-/// What one probe found, and when.
+/// What a target's actor knows, and hands on to its successor.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    health: Health,
+    tally: Tally,
+    incident: Option<Incident>,
+    evidence: Evidence,
+    /// The last reason why the row cannot be probed; it is told once.
+    config_reason: Option<String>,
+}
+
+impl Memory {
+    /// What the store last knew, so that a restart forgets no failure.
+    pub fn stored(state: &TargetState) -> Self {
+        Self {
+            health: Health::known(state.status),
+            tally: state.tally,
+            incident: state.incident,
+            ..Self::default()
+        }
+    }
+
+    /// Takes a result in and says what it means, unless it is a fault of the row that was told before.
+    pub fn take_in(
+        &mut self,
+        target: &Arc<Target>,
+        at: OffsetDateTime,
+        outcome: Outcome,
+        slots: Slots,
+    ) -> Option<ProbeCompleted> {
+        let config_reason = (outcome.failure == Some(Cause::Config)).then(|| outcome.reason.clone());
+        if config_reason.is_some() && config_reason == self.config_reason {
+            return None;
+        }
+        self.config_reason = config_reason;
+
+        let edge = self.health.apply(&outcome, target.options.thresholds());
+        let incident = edge.and_then(|edge| self.follow(edge, target.id, at));
+        self.tally.count(&outcome);
+        let outcome = Arc::new(outcome);
+        let sighting = Some(Sighting { at, outcome: outcome.clone() });
+        if outcome.passed() {
+            self.evidence.last_success = sighting;
+        } else {
+            self.evidence.last_failure = sighting;
+        }
+        let status = self.health.status();
+        let target = target.clone();
+        Some(ProbeCompleted { target, at, outcome, status, edge, incident, tally: self.tally, slots })
+    }
+
+    /// The last results.
+    pub fn evidence(&self) -> &Evidence {
+        &self.evidence
+    }
+
+    /// Begins or ends the incident that goes with an edge.
+    fn follow(&mut self, edge: Edge, target: TargetId, at: OffsetDateTime) -> Option<Incident> {
+        match edge.to {
+            Status::Fail => {
+                self.incident = Some(Incident::begin(at, target.0));
+                self.incident
+            }
+            _ => self.incident.take().map(|incident| incident.end(at)),
+        }
+    }
+}
+
+/// Until when a target must have been heard from, for the parent's eye on it.
 #[derive(Clone, Debug)]
-pub struct Sighting {
-    /// When it began.
-    pub at: OffsetDateTime,
-    /// What it found.
-    pub outcome: Arc<Outcome>,
+pub struct Pulse {
+    epoch: Instant,
+    due_ms: Arc<AtomicU64>,
+}
+
+impl Pulse {
+    /// A pulse that is due within `first` from now.
+    pub fn new(first: Duration) -> Self {
+        let pulse = Self { epoch: Instant::now(), due_ms: Arc::default() };
+        pulse.expect_within(first);
+        pulse
+    }
+
+    fn expect_within(&self, time: Duration) {
+        let due = self.epoch.elapsed().saturating_add(time);
+        self.due_ms.store(u64::try_from(due.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// How long it is overdue.
+    pub fn overdue(&self) -> Duration {
+        let due = Duration::from_millis(self.due_ms.load(Ordering::Relaxed));
+        self.epoch.elapsed().saturating_sub(due)
+    }
+}
+
+/// What an actor needs for one life.
+pub struct Post {
+    /// Which life it is.
+    pub life: Life,
+    /// The target.
+    pub target: Arc<Target>,
+    /// How it is probed, or why it cannot be.
+    pub prober: Result<ProberBuilder, Vec<Fault>>,
+    /// How soon the first probe is.
+    pub first_within: Duration,
+    /// What is known of it.
+    pub memory: Memory,
+    /// Who hears of results.
+    pub hearers: Vec<Recipient<ProbeCompleted>>,
+    /// Who hears of the end.
+    pub parent: Recipient<ChildExited<Life, Memory>>,
+    /// The parent's eye on it.
+    pub pulse: Pulse,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Watches one target.
+pub struct TargetActor {
+    life: Life,
+    target: Arc<Target>,
+    builder: Option<Result<ProberBuilder, Vec<Fault>>>,
+    prober: Option<Box<dyn Prober>>,
+    hearers: Vec<Recipient<ProbeCompleted>>,
+    parent: Recipient<ChildExited<Life, Memory>>,
+    pulse: Pulse,
+    clock: Arc<dyn Clock>,
+    memory: Memory,
+    started: Instant,
+    schedule: Schedule,
+    probing: bool,
+}
+
+impl TargetActor {
+    /// Must be called on the thread of the actor, where its time begins.
+    pub fn new(post: Post) -> Self {
+        let Post { life, target, prober, first_within, memory, hearers, parent, pulse, clock } = post;
+        Self {
+            schedule: Schedule::new(target.id.0, target.frequency, first_within),
+            life,
+            target,
+            builder: Some(prober),
+            prober: None,
+            hearers,
+            parent,
+            pulse,
+            clock,
+            memory,
+            started: Instant::now(),
+            probing: false,
+        }
+    }
+
+    fn rest(&mut self, ctx: &mut Context<Self>) {
+        self.probing = false;
+        let wait = self.schedule.due().saturating_sub(self.started.elapsed());
+        self.pulse.expect_within(wait);
+        ctx.notify_later(Punch, wait);
+    }
+
+    fn finish(&mut self, at: OffsetDateTime, late: bool, outcome: Outcome, ctx: &mut Context<Self>) {
+        let skipped = self.schedule.advance(self.started.elapsed());
+        let slots = Slots { done: 1, late: u64::from(late), skipped };
+        match self.memory.take_in(&self.target, at, outcome, slots) {
+            Some(event) => self.tell(event, ctx, Self::rest),
+            None => self.rest(ctx),
+        }
+    }
+
+    /// Tells the hearers and goes on when they have accepted.
+    ///
+    /// That bounds every hearer's mailbox to one result a target without dropping any.
+    fn tell(
+        &mut self,
+        event: ProbeCompleted,
+        ctx: &mut Context<Self>,
+        then: impl FnOnce(&mut Self, &mut Context<Self>) + 'static,
+    ) {
+        let told = join_all(self.hearers.iter().map(|hearer| hearer.send(event.clone())));
+        ctx.spawn(timeout(ACCEPT_WITHIN, told).into_actor(self).map(|told, actor, ctx| {
+            if told.is_err() {
+                warn!("a result of target {} was not accepted within {ACCEPT_WITHIN:?}", actor.target.id);
+            }
+            then(actor, ctx);
+        }));
+    }
+}
+
+impl Actor for TargetActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        match self.builder.take() {
+            Some(Ok(build)) => {
+                self.prober = Some(build());
+                self.rest(ctx);
+            }
+            // Told once a life; the parent begins a new one when the row changes.
+            Some(Err(faults)) => {
+                let outcome = Outcome::fail(Cause::Config, Fault::join(&faults));
+                self.pulse.expect_within(Duration::MAX);
+                let at = self.clock.now();
+                if let Some(event) = self.memory.take_in(&self.target, at, outcome, Slots::default()) {
+                    self.tell(event, ctx, |_, _| ());
+                }
+            }
+            None => ctx.stop(),
+        }
+    }
+
+    // Also runs while a panic unwinds: a panic in here would abort the process.
+    fn stopped(&mut self, _: &mut Context<Self>) {
+        let left = std::mem::take(&mut self.memory);
+        let exited = ChildExited { child: self.life, panicked: std::thread::panicking(), left };
+        #[expect(clippy::disallowed_methods, reason = "once a life; nobody is left to await it")]
+        self.parent.do_send(exited);
+    }
+}
+
+impl Handler<Punch> for TargetActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Punch, ctx: &mut Context<Self>) {
+        let Some(prober) = self.prober.as_ref().filter(|_| !self.probing) else {
+            return;
+        };
+        let late = self.started.elapsed() > self.schedule.due() + LATE_AFTER;
+        let tracer = Tracer::start(&self.clock);
+        let at = self.clock.now();
+        let limit = self.target.timeout + GRACE;
+        let probe = AssertUnwindSafe(prober.probe(tracer)).catch_unwind();
+        self.probing = true;
+        self.pulse.expect_within(limit + ACCEPT_WITHIN);
+        ctx.spawn(timeout(limit, probe).into_actor(self).map(move |seen, actor, ctx| {
+            let outcome = match seen {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(_panic)) => Outcome::fail(Cause::Internal, "skypunch failed: the probe panicked"),
+                Err(_elapsed) => {
+                    let limit = actor.target.timeout;
+                    Outcome::fail(Cause::Timeout, format!("no answer within {} s", limit.as_secs()))
+                }
+            };
+            actor.finish(at, late, outcome, ctx);
+        }));
+    }
+}
+
+impl Handler<Recount> for TargetActor {
+    type Result = ();
+
+    fn handle(&mut self, Recount(tally): Recount, _: &mut Context<Self>) {
+        self.memory.tally = tally;
+    }
+}
+
+impl Handler<GetEvidence> for TargetActor {
+    type Result = MessageResult<GetEvidence>;
+
+    fn handle(&mut self, _: GetEvidence, _: &mut Context<Self>) -> Self::Result {
+        MessageResult(self.memory.evidence.clone())
+    }
+}
+
+impl Handler<Stop> for TargetActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Stop, ctx: &mut Context<Self>) {
+        ctx.stop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{pause, sleep};
+
+    use super::*;
+    use crate::{
+        domain::TargetRow,
+        port::plan_probe,
+        testing::{Collector, ScriptedProbers, Step, TestClock, fixtures::target_row},
+    };
+
+    struct Watch {
+        addr: Addr<TargetActor>,
+        heard: Collector<ProbeCompleted>,
+        exited: Collector<Exited>,
+        probers: ScriptedProbers,
+    }
+
+    /// What is kept of a `ChildExited`, which cannot be cloned.
+    #[derive(Clone, Message)]
+    #[rtype(result = "()")]
+    struct Exited(bool, Tally);
+
+    struct Parent(Recipient<Exited>);
+
+    impl Actor for Parent {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<ChildExited<Life, Memory>> for Parent {
+        type Result = ();
+
+        fn handle(&mut self, exited: ChildExited<Life, Memory>, ctx: &mut Context<Self>) {
+            let kept = self.0.send(Exited(exited.panicked, exited.left.tally));
+            ctx.spawn(kept.into_actor(self).map(|_, _, _| ()));
+        }
+    }
+
+    fn watch(row: TargetRow, steps: impl IntoIterator<Item = Step>) -> Watch {
+        watch_with(row, steps, vec![])
+    }
+
+    /// Starts an actor on a paused clock.
+    fn watch_with(
+        row: TargetRow,
+        steps: impl IntoIterator<Item = Step>,
+        more: Vec<Recipient<ProbeCompleted>>,
+    ) -> Watch {
+        pause();
+        let probers = ScriptedProbers::new(steps);
+        let heard = Collector::<ProbeCompleted>::default();
+        let exited = Collector::<Exited>::default();
+        let (target, prober) = plan_probe(&probers, row.id, &row.definition);
+        let hearers = [heard.recipient()].into_iter().chain(more).collect();
+        let actor = TargetActor::new(Post {
+            life: Life { target: row.id, number: 1 },
+            target: Arc::new(target),
+            prober,
+            first_within: Duration::from_secs(1),
+            memory: Memory::stored(&row.state),
+            hearers,
+            parent: Parent(exited.recipient()).start().recipient(),
+            pulse: Pulse::new(Duration::ZERO),
+            clock: Arc::new(TestClock::default()),
+        });
+        Watch { addr: actor.start(), heard, exited, probers }
+    }
+
+    fn every_second(timeout: i64) -> TargetRow {
+        let mut row = target_row(1, "home");
+        row.definition.frequency = 1;
+        row.definition.timeout = timeout;
+        row
+    }
+
+    fn up() -> Step {
+        Step::See(Outcome::pass("200 OK"))
+    }
+
+    fn down() -> Step {
+        Step::See(Outcome::fail(Cause::Connect, "connection refused"))
+    }
+
+    fn slots(events: &[ProbeCompleted]) -> Slots {
+        let mut sum = Slots::default();
+        events.iter().for_each(|event| sum.add(event.slots));
+        sum
+    }
+
+    #[actix::test]
+    async fn a_failure_and_a_recovery_are_two_edges_of_one_incident() {
+        let watch = watch(every_second(1), [up(), down(), down(), up()]);
+        sleep(Duration::from_secs(5)).await;
+        let events = watch.heard.heard();
+        let edges: Vec<_> = events.iter().filter_map(|e| Some((e.edge?.to, e.incident))).collect();
+        assert_eq!(edges[0], (Status::Pass, None));
+        let (began, ended) = (edges[1].1.unwrap(), edges[2].1.unwrap());
+        assert_eq!((edges[1].0, edges[2].0, edges.len()), (Status::Fail, Status::Pass, 3));
+        assert_eq!((began.id, began.ended_at), (ended.id, None));
+        assert_eq!((ended.ended_at.unwrap() - ended.started_at).whole_seconds(), 2);
+    }
+
+    #[actix::test]
+    async fn every_second_is_a_slot_and_none_drifts() {
+        let watch = watch(every_second(1), [Step::After(Duration::from_millis(300), Outcome::pass(""))]);
+        sleep(Duration::from_secs(3_600)).await;
+        let events = watch.heard.heard();
+        assert_eq!(slots(&events), Slots { done: events.len() as u64, late: 0, skipped: 0 });
+        assert!((3_599..=3_600).contains(&events.len()));
+        let first_to_last = (events[3_598].at - events[0].at).as_seconds_f64();
+        assert!((first_to_last - 3_598.0).abs() < 0.01, "{first_to_last}");
+    }
+
+    #[actix::test]
+    async fn a_slow_target_skips_slots_that_are_counted_and_never_overlaps() {
+        let watch = watch(every_second(5), [Step::After(Duration::from_millis(2_500), Outcome::pass(""))]);
+        sleep(Duration::from_secs(31)).await;
+        let slots = slots(&watch.heard.heard());
+        assert_eq!((slots.done, slots.skipped), (10, 20));
+        assert!(watch.probers.probes(TargetId(1)) <= 11);
+    }
+
+    #[actix::test]
+    async fn a_hanging_probe_is_a_timeout_and_does_not_pile_up() {
+        let watch = watch(every_second(3), [Step::Hang]);
+        sleep(Duration::from_secs(30)).await;
+        let events = watch.heard.heard();
+        assert_eq!(events[0].outcome.failure, Some(Cause::Timeout));
+        assert_eq!(events[0].outcome.reason, "no answer within 3 s");
+        assert!(watch.probers.probes(TargetId(1)) <= events.len() + 1);
+    }
+
+    #[actix::test]
+    async fn a_probe_that_panics_is_a_failure_and_the_actor_lives() {
+        let watch = watch(every_second(1), [Step::Panic, up()]);
+        sleep(Duration::from_secs(3)).await;
+        let events = watch.heard.heard();
+        assert_eq!(events[0].outcome.failure, Some(Cause::Internal));
+        assert!(events[1].outcome.passed());
+    }
+
+    #[actix::test]
+    async fn a_row_that_cannot_be_probed_is_told_once_and_counts_nothing() {
+        let mut row = every_second(1);
+        row.definition.frequency = -1;
+        let watch = watch(row, [up()]);
+        sleep(Duration::from_secs(60)).await;
+        let events = watch.heard.heard();
+        assert_eq!(events.len(), 1);
+        assert_eq!(events[0].outcome.failure, Some(Cause::Config));
+        assert_eq!((events[0].status, events[0].tally), (Status::Fail, Tally::default()));
+        assert_eq!(events[0].slots, Slots::default());
+    }
+
+    #[actix::test]
+    async fn a_fault_found_while_probing_is_told_once_a_change() {
+        let fault = |reason| Step::See(Outcome::fail(Cause::Config, reason));
+        let watch = watch(every_second(1), [fault("a"), fault("a"), fault("b"), up(), fault("b")]);
+        sleep(Duration::from_secs(10)).await;
+        let reasons: Vec<_> = watch.heard.heard().iter().map(|e| e.outcome.reason.clone()).collect();
+        assert_eq!(reasons, ["a", "b", "200 OK", "b"]);
+    }
+
+    #[actix::test]
+    async fn a_stored_failure_recovers_after_a_restart() {
+        let mut row = every_second(1);
+        row.state.status = Status::Fail;
+        row.state.tally.pass_count = 41;
+        let watch = watch(row, [up()]);
+        sleep(Duration::from_secs(2)).await;
+        let first = &watch.heard.heard()[0];
+        assert_eq!(first.edge, Some(Edge { from: Status::Fail, to: Status::Pass }));
+        assert_eq!(first.tally.pass_count, 42);
+    }
+
+    #[actix::test]
+    async fn a_hearer_that_does_not_accept_holds_the_target_but_not_for_ever() {
+        struct Deaf;
+        impl Actor for Deaf {
+            type Context = Context<Self>;
+        }
+        impl Handler<ProbeCompleted> for Deaf {
+            type Result = ResponseFuture<()>;
+            fn handle(&mut self, _: ProbeCompleted, _: &mut Context<Self>) -> Self::Result {
+                Box::pin(std::future::pending())
+            }
+        }
+        let watch = watch_with(every_second(1), [up()], vec![Deaf.start().recipient()]);
+        sleep(Duration::from_secs(33)).await;
+        let slots = slots(&watch.heard.heard());
+        assert_eq!((slots.done, slots.late), (4, 3));
+        assert_eq!(slots.done + slots.skipped, 31);
+    }
+
+    #[actix::test]
+    async fn what_it_knew_is_handed_on_when_it_stops() {
+        let stopped = watch(every_second(1), [up()]);
+        sleep(Duration::from_secs(3)).await;
+        stopped.addr.send(Stop).await.unwrap();
+        sleep(Duration::from_millis(1)).await;
+        let Exited(panicked, tally) = stopped.exited.heard()[0];
+        assert!(!panicked && tally.pass_count == 3);
+    }
+
+    #[actix::test]
+    async fn what_it_knew_is_handed_on_when_it_dies() {
+        let dead = watch(every_second(1), [up(), Step::Die]);
+        sleep(Duration::from_secs(3)).await;
+        let Exited(panicked, tally) = dead.exited.heard()[0];
+        assert!(panicked && tally.pass_count == 1);
+    }
+
+    #[actix::test]
+    async fn counters_that_an_operator_reset_are_counted_on_from_there() {
+        let watch = watch(every_second(1), [up()]);
+        sleep(Duration::from_millis(2_500)).await;
+        watch.addr.send(Recount(Tally::default())).await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(watch.heard.heard().last().unwrap().tally.pass_count, 1);
+    }
 }

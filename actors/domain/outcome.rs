@@ -1,6 +1,6 @@
 //! What a probe found.
 
-use std::{borrow::Cow, fmt, time::Duration};
+use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
@@ -43,6 +43,24 @@ impl Outcome {
     pub fn passed(&self) -> bool {
         self.failure.is_none()
     }
+}
+
+/// What one probe found, and when it began.
+#[derive(Clone, Debug)]
+pub struct Sighting {
+    /// When it began.
+    pub at: OffsetDateTime,
+    /// What it found.
+    pub outcome: Arc<Outcome>,
+}
+
+/// The last results of a target, each kept until one of its kind replaces it.
+#[derive(Clone, Debug, Default)]
+pub struct Evidence {
+    /// The last probe that passed.
+    pub last_success: Option<Sighting>,
+    /// The last probe that failed.
+    pub last_failure: Option<Sighting>,
 }
 
 /// How long each phase of a probe took; `None` is a phase that was not reached or not needed.

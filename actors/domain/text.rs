@@ -48,6 +48,22 @@ pub fn reason(text: &str) -> String {
     cut(&escape_controls(&cut_before), REASON_MAX).into_owned()
 }
 
+/// An error with everything that led to it: `the database is not available: connection refused`.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let sources = std::iter::successors(error.source(), |error| error.source());
+    let links = std::iter::once(error.to_string()).chain(sources.map(ToString::to_string));
+    // Some libraries repeat their source in their own text.
+    let mut text = String::new();
+    for link in links.filter(|link| !link.is_empty()) {
+        if text.is_empty() {
+            text = link;
+        } else if !text.contains(&link) {
+            text = format!("{text}: {link}");
+        }
+    }
+    reason(&text)
+}
+
 /// Replaces the userinfo of a URL (`https://user:password@host/`), which is a secret.
 pub fn mask_userinfo(url: &str) -> Cow<'_, str> {
     let Some(start) = url.find("://").map(|at| at + 3) else {

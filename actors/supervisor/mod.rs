@@ -1,8 +1,47 @@
-//! Keeps one [`TargetActor`](crate::target::TargetActor) running for each enabled row.
+//! Keeps one [`TargetActor`] running for each enabled row.
+//!
+//! - hears: [`Reload`], [`GetEvidence`], [`Drain`]; [`ChildExited`] from its children
+//! - says: [`LoadRows`] to the Persister, [`NotifiersLoaded`] to the Notifier, [`Stop`] and [`Recount`] to
+//!   its children
+//! - owns: the children, what each was started from, and their restart budgets
+//! - timer: the next scan, armed when the last one has ended
+//!
+//! # Design notes
+//!
+//! 2026-11: a child that is to change is stopped first, and its successor begins when it is gone, from what
+//! it left. Starting the successor at once would be quicker by a message, but two probes of one target could
+//! overlap, and the successor would not know what the last of them found.
+
+mod budget;
+mod reconcile;
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+    time::Duration,
+};
 
 use actix::prelude::*;
+use futures_util::future::ready;
+use log::{error, info};
+use tokio::{sync::oneshot, time::Instant};
 
-use crate::{domain::TargetId, port::StoreError};
+use self::budget::Budget;
+use crate::{
+    domain::{Cause, Evidence, Outcome, Slots, Status, Tally, TargetDefinition, TargetId, TargetRow},
+    event::{NotifiersLoaded, ProbeCompleted},
+    lifecycle::{ChildExited, Drain, Stop},
+    port::{Clock, ProberFactory, StoreError, plan_probe},
+    query::{LoadRows, Rows},
+    target::{self, Life, Memory, Post, Pulse, Recount, TargetActor},
+};
+
+/// How soon a new or changed target is probed.
+const FIRST_PROBE: Duration = Duration::from_secs(1);
+/// Over what time the first probes of known targets are spread when the daemon starts.
+const START_SPREAD: Duration = Duration::from_secs(10);
+/// How long a target may be overdue before it is taken for dead.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// Read the database and act on what changed, now.
 #[derive(Clone, Copy, Debug, Message)]
@@ -22,5 +61,565 @@ pub struct Reloaded {
 
 /// What did the last probes of a target find? `None`: nobody watches it.
 #[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "Option<crate::target::Evidence>")]
+#[rtype(result = "Option<Evidence>")]
 pub struct GetEvidence(pub TargetId);
+
+/// Whom the supervisor works with.
+#[derive(Clone)]
+pub struct Links {
+    /// Reads the database.
+    pub rows: Recipient<LoadRows>,
+    /// Tells people.
+    pub notifier: Recipient<NotifiersLoaded>,
+    /// Hear of results.
+    pub hearers: Vec<Recipient<ProbeCompleted>>,
+    /// Knows the kinds of probes.
+    pub probers: Arc<dyn ProberFactory>,
+    /// The threads on which targets are probed; at least one.
+    pub threads: Vec<ArbiterHandle>,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Keeps one actor running for each enabled row.
+pub struct Supervisor {
+    links: Links,
+    reload_interval: Duration,
+    children: HashMap<TargetId, Child>,
+    lives: u64,
+    /// Scans that were begun, and the newest that was acted on: an older one comes too late.
+    scans: u64,
+    acted_on: u64,
+    /// Who waits for all children to be gone; `Some` is the end.
+    drained: Option<Vec<oneshot::Sender<usize>>>,
+}
+
+struct Child {
+    /// What it shall run by; `None`: it shall not run.
+    wanted: Option<TargetDefinition>,
+    /// What the next life begins from, where the last one left it.
+    memory: Memory,
+    /// The counters of the row at the last scan.
+    counted: Tally,
+    first_within: Duration,
+    budget: Budget,
+    state: ChildState,
+}
+
+enum ChildState {
+    Running {
+        life: Life,
+        addr: Addr<TargetActor>,
+        pulse: Pulse,
+    },
+    /// Was told to stop; its successor, if it is to have one, begins when it is gone.
+    Ending {
+        life: Life,
+        since: Instant,
+    },
+    /// Does not run: died too often, or did not begin yet.
+    Idle,
+}
+
+impl Child {
+    /// Tells the present life to stop; whether there was one.
+    fn end(&mut self) -> bool {
+        if let ChildState::Running { life, addr, .. } = &self.state {
+            #[expect(clippy::disallowed_methods, reason = "once a life")]
+            addr.do_send(Stop);
+            self.state = ChildState::Ending { life: *life, since: Instant::now() };
+        }
+        !matches!(self.state, ChildState::Idle)
+    }
+
+    /// Whether its life is over although nobody heard of its end.
+    fn is_silent(&self) -> bool {
+        match &self.state {
+            ChildState::Running { addr, pulse, .. } => !addr.connected() || pulse.overdue() > SILENCE,
+            ChildState::Ending { since, .. } => since.elapsed() > SILENCE,
+            ChildState::Idle => false,
+        }
+    }
+}
+
+impl Supervisor {
+    /// A supervisor that scans every `reload_interval`.
+    pub fn new(links: Links, reload_interval: Duration) -> Self {
+        Self {
+            links,
+            reload_interval,
+            children: HashMap::new(),
+            lives: 0,
+            scans: 0,
+            acted_on: 0,
+            drained: None,
+        }
+    }
+
+    /// Reads the rows, and acts on them unless a later scan already did.
+    fn scan(&mut self) -> ResponseActFuture<Self, Result<Reloaded, StoreError>> {
+        self.scans += 1;
+        let scan = self.scans;
+        let rows = self.links.rows.send(LoadRows);
+        let notifier = self.links.notifier.clone();
+        let read = async move {
+            let rows = rows.await.map_err(|gone| StoreError::Unavailable(gone.into()))??;
+            // Before any target can have something to tell.
+            let told = notifier.send(NotifiersLoaded(rows.notifiers.clone())).await;
+            told.map_err(|gone| StoreError::Unavailable(gone.into()))?;
+            Ok(rows)
+        };
+        Box::pin(read.into_actor(self).map(move |rows, actor, ctx| {
+            let rows = rows?;
+            if scan < actor.acted_on || actor.drained.is_some() {
+                return Ok(Reloaded::default());
+            }
+            actor.acted_on = scan;
+            Ok(actor.act_on(&rows, ctx))
+        }))
+    }
+
+    fn scan_again(&mut self, ctx: &mut Context<Self>) {
+        if self.drained.is_none() {
+            let scan = self.scan().map(|result, actor, ctx| {
+                // Why a scan failed is told by the Persister, once.
+                drop(result);
+                actor.arm(ctx);
+            });
+            ctx.spawn(scan);
+        }
+    }
+
+    fn arm(&mut self, ctx: &mut Context<Self>) {
+        ctx.run_later(self.reload_interval, Self::scan_again);
+    }
+
+    fn act_on(&mut self, rows: &Rows, ctx: &mut Context<Self>) -> Reloaded {
+        let enabled: HashMap<TargetId, &TargetRow> =
+            rows.targets.iter().filter(|row| row.definition.enabled).map(|row| (row.id, row)).collect();
+        let running = self.children.iter().filter_map(|(&id, child)| Some((id, child.wanted.as_ref()?)));
+        let wanted = enabled.iter().map(|(&id, row)| (id, &row.definition));
+        let plan = reconcile::reconcile(running, wanted);
+        let at_start = self.acted_on == 1;
+
+        for id in &plan.start {
+            self.want(enabled[id], at_start, ctx);
+        }
+        for id in &plan.replace {
+            self.want(enabled[id], false, ctx);
+        }
+        for id in &plan.stop {
+            self.dismiss(*id);
+        }
+        for row in enabled.values() {
+            self.follow_resets(row);
+        }
+        self.bury_the_silent(ctx);
+        let reloaded =
+            Reloaded { started: plan.start.len(), replaced: plan.replace.len(), stopped: plan.stop.len() };
+        if reloaded != Reloaded::default() {
+            let Reloaded { started, replaced, stopped } = reloaded;
+            info!("targets: {started} started, {replaced} changed, {stopped} stopped");
+        }
+        reloaded
+    }
+
+    /// Makes a child run by its row: at once, or when its present life has ended.
+    fn want(&mut self, row: &TargetRow, at_start: bool, ctx: &mut Context<Self>) {
+        let known = at_start && row.state.status != Status::New;
+        let first_within = if known { START_SPREAD } else { FIRST_PROBE };
+        match self.children.entry(row.id) {
+            Entry::Occupied(mut entry) => {
+                let child = entry.get_mut();
+                child.wanted = Some(row.definition.clone());
+                child.first_within = first_within;
+                child.budget = Budget::default();
+                if !child.end() {
+                    self.begin(row.id, ctx);
+                }
+            }
+            Entry::Vacant(entry) => {
+                entry.insert(Child {
+                    wanted: Some(row.definition.clone()),
+                    memory: Memory::stored(&row.state),
+                    counted: row.state.tally,
+                    first_within,
+                    budget: Budget::default(),
+                    state: ChildState::Idle,
+                });
+                self.begin(row.id, ctx);
+            }
+        }
+    }
+
+    fn dismiss(&mut self, id: TargetId) {
+        let Some(child) = self.children.get_mut(&id) else {
+            return;
+        };
+        child.wanted = None;
+        if !child.end() {
+            self.children.remove(&id);
+        }
+    }
+
+    /// Begins a life of a child that does not run.
+    fn begin(&mut self, id: TargetId, ctx: &mut Context<Self>) {
+        self.lives += 1;
+        let life = Life { target: id, number: self.lives };
+        let Some(child) = self.children.get_mut(&id) else {
+            return;
+        };
+        let Some(definition) = &child.wanted else {
+            return;
+        };
+        let (target, prober) = plan_probe(&*self.links.probers, id, definition);
+        let pulse = Pulse::new(child.first_within);
+        let post = Post {
+            life,
+            target: Arc::new(target),
+            prober,
+            first_within: child.first_within,
+            memory: child.memory.clone(),
+            hearers: self.links.hearers.clone(),
+            parent: ctx.address().recipient(),
+            pulse: pulse.clone(),
+            clock: self.links.clock.clone(),
+        };
+        // A successor of a hung life gets another thread.
+        let threads = &self.links.threads;
+        let thread = &threads[(id.0 as usize).wrapping_add(child.budget.deaths()) % threads.len()];
+        let addr = TargetActor::start_in_arbiter(thread, |_| TargetActor::new(post));
+        child.state = ChildState::Running { life, addr, pulse };
+    }
+
+    /// The present life of a child is over: `died`, or as it was told to.
+    fn after_life(&mut self, id: TargetId, died: Option<&str>, ctx: &mut Context<Self>) {
+        let Some(child) = self.children.get_mut(&id) else {
+            return;
+        };
+        child.state = ChildState::Idle;
+        match died {
+            _ if child.wanted.is_none() => {
+                self.children.remove(&id);
+                self.answer_drain();
+            }
+            None => self.begin(id, ctx),
+            Some(how) if child.budget.forgives(Instant::now()) => {
+                error!("the actor of target {id} {how} and is replaced");
+                child.first_within = FIRST_PROBE;
+                self.begin(id, ctx);
+            }
+            Some(how) => {
+                error!("the actor of target {id} {how} too often and is suspended until its row changes");
+                self.tell_suspension(id, how, ctx);
+            }
+        }
+    }
+
+    fn tell_suspension(&mut self, id: TargetId, how: &str, ctx: &mut Context<Self>) {
+        let Some(child) = self.children.get_mut(&id) else {
+            return;
+        };
+        let Some(definition) = &child.wanted else {
+            return;
+        };
+        let target = Arc::new(definition.read(id).0);
+        let (deaths, minutes) = (budget::DEATHS, budget::WINDOW.as_secs() / 60);
+        let reason = format!(
+            "skypunch failed: the actor of this target {how} more than {deaths} times within {minutes} \
+             minutes; change the row to try again"
+        );
+        let outcome = Outcome::fail(Cause::Internal, reason);
+        let at = self.links.clock.now();
+        let Some(event) = child.memory.take_in(&target, at, outcome, Slots::default()) else {
+            return;
+        };
+        for hearer in &self.links.hearers {
+            ctx.spawn(hearer.send(event.clone()).into_actor(self).map(|_, _, _| ()));
+        }
+    }
+
+    fn follow_resets(&mut self, row: &TargetRow) {
+        let Some(child) = self.children.get_mut(&row.id) else {
+            return;
+        };
+        if row.state.tally.was_reset_since(&child.counted)
+            && let ChildState::Running { addr, .. } = &child.state
+        {
+            #[expect(clippy::disallowed_methods, reason = "at most one a scan and child")]
+            addr.do_send(Recount(row.state.tally));
+        }
+        child.counted = row.state.tally;
+    }
+
+    /// The net under [`ChildExited`]: who is gone without a word, or silent, is replaced.
+    fn bury_the_silent(&mut self, ctx: &mut Context<Self>) {
+        let silent = self.children.iter().filter(|(_, child)| child.is_silent());
+        let silent: Vec<TargetId> = silent.map(|(&id, _)| id).collect();
+        for id in silent {
+            self.after_life(id, Some("hung"), ctx);
+        }
+    }
+
+    fn answer_drain(&mut self) {
+        if self.children.is_empty() {
+            for waiting in self.drained.iter_mut().flat_map(std::mem::take) {
+                // Whoever waited may have left at its deadline.
+                waiting.send(0).ok();
+            }
+        }
+    }
+}
+
+impl Actor for Supervisor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        self.scan_again(ctx);
+    }
+}
+
+impl Handler<Reload> for Supervisor {
+    type Result = ResponseActFuture<Self, Result<Reloaded, StoreError>>;
+
+    fn handle(&mut self, _: Reload, _: &mut Context<Self>) -> Self::Result {
+        self.scan()
+    }
+}
+
+impl Handler<ChildExited<Life, Memory>> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, exited: ChildExited<Life, Memory>, ctx: &mut Context<Self>) {
+        let id = exited.child.target;
+        let Some(child) = self.children.get_mut(&id) else {
+            return;
+        };
+        let died = match &child.state {
+            ChildState::Running { life, .. } if *life == exited.child => Some("panicked"),
+            ChildState::Ending { life, .. } if *life == exited.child => None,
+            // The late end of a life that was given up before.
+            _ => return,
+        };
+        child.memory = exited.left;
+        self.after_life(id, died, ctx);
+    }
+}
+
+impl Handler<GetEvidence> for Supervisor {
+    type Result = ResponseFuture<Option<Evidence>>;
+
+    fn handle(&mut self, GetEvidence(id): GetEvidence, _: &mut Context<Self>) -> Self::Result {
+        match self.children.get(&id).map(|child| (&child.state, &child.memory)) {
+            Some((ChildState::Running { addr, .. }, _)) => {
+                let asked = addr.send(target::GetEvidence);
+                Box::pin(async move { asked.await.ok() })
+            }
+            Some((_, memory)) => Box::pin(ready(Some(memory.evidence().clone()))),
+            None => Box::pin(ready(None)),
+        }
+    }
+}
+
+/// Stops every target; answers when all are gone.
+impl Handler<Drain> for Supervisor {
+    type Result = ResponseFuture<usize>;
+
+    fn handle(&mut self, _: Drain, _: &mut Context<Self>) -> Self::Result {
+        let (gone, all_gone) = oneshot::channel();
+        self.drained.get_or_insert_default().push(gone);
+        let all: Vec<TargetId> = self.children.keys().copied().collect();
+        all.into_iter().for_each(|id| self.dismiss(id));
+        self.answer_drain();
+        Box::pin(async move { all_gone.await.unwrap_or(0) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{pause, sleep};
+
+    use super::*;
+    use crate::{
+        persister::Persister,
+        testing::{
+            Collector, Fault, Faults, FaultyStore, MemoryStore, ScriptedProbers, Step, TestClock,
+            fixtures::{notifier_row, target_row},
+        },
+    };
+
+    struct House {
+        supervisor: Addr<Supervisor>,
+        store: MemoryStore,
+        faults: Faults,
+        heard: Collector<ProbeCompleted>,
+        notifiers: Collector<NotifiersLoaded>,
+        probers: ScriptedProbers,
+    }
+
+    /// A supervisor on a paused clock, with a real persister over a store in memory.
+    fn house(targets: impl IntoIterator<Item = TargetRow>, steps: impl IntoIterator<Item = Step>) -> House {
+        pause();
+        let store = MemoryStore::default();
+        targets.into_iter().for_each(|row| store.put_target(row));
+        let (faulty, faults) = FaultyStore::new(Arc::new(store.clone()));
+        let clock: Arc<dyn Clock> = Arc::new(TestClock::default());
+        let persister = Persister::new(Arc::new(faulty), clock.clone(), Duration::from_millis(500)).start();
+        let probers = ScriptedProbers::new(steps);
+        let heard = Collector::<ProbeCompleted>::default();
+        let notifiers = Collector::<NotifiersLoaded>::default();
+        let links = Links {
+            rows: persister.clone().recipient(),
+            notifier: notifiers.recipient(),
+            hearers: vec![heard.recipient(), persister.recipient()],
+            probers: Arc::new(probers.clone()),
+            threads: vec![Arbiter::current()],
+            clock,
+        };
+        let supervisor = Supervisor::new(links, Duration::from_secs(1)).start();
+        House { supervisor, store, faults, heard, notifiers, probers }
+    }
+
+    fn every_second(id: u64) -> TargetRow {
+        let mut row = target_row(id, &format!("target {id}"));
+        row.definition.frequency = 1;
+        row
+    }
+
+    fn up() -> Step {
+        Step::See(Outcome::pass("200 OK"))
+    }
+
+    async fn seconds(seconds: u64) {
+        sleep(Duration::from_secs(seconds)).await;
+    }
+
+    impl House {
+        fn heard_of(&self, id: u64) -> Vec<ProbeCompleted> {
+            self.heard.heard().into_iter().filter(|event| event.target.id.0 == id).collect()
+        }
+    }
+
+    #[actix::test]
+    async fn a_row_inserted_edited_disabled_or_deleted_takes_effect_within_two_seconds() {
+        let house = house([], [up()]);
+        seconds(5).await;
+        house.store.put_target(every_second(1));
+        seconds(2).await;
+        assert_eq!(house.store.target(TargetId(1)).state.status, Status::Pass);
+
+        house.store.edit_target(TargetId(1), |row| row.definition.pass_result = "204".to_owned());
+        let before = house.heard_of(1).len();
+        seconds(2).await;
+        assert!(house.heard_of(1).len() > before);
+
+        house.store.edit_target(TargetId(1), |row| row.definition.enabled = false);
+        seconds(2).await;
+        let before = house.heard_of(1).len();
+        seconds(60).await;
+        assert_eq!(house.heard_of(1).len(), before);
+
+        house.store.edit_target(TargetId(1), |row| row.definition.enabled = true);
+        seconds(2).await;
+        assert!(house.heard_of(1).len() > before);
+
+        house.store.remove_target(TargetId(1));
+        seconds(2).await;
+        let before = house.heard_of(1).len();
+        seconds(60).await;
+        assert_eq!(house.heard_of(1).len(), before);
+    }
+
+    #[actix::test]
+    async fn a_reload_on_command_says_what_it_did() {
+        let house = house([every_second(1)], [up()]);
+        seconds(1).await;
+        house.store.put_target(every_second(2));
+        let reloaded = house.supervisor.send(Reload).await.unwrap().unwrap();
+        assert_eq!(reloaded, Reloaded { started: 1, replaced: 0, stopped: 0 });
+    }
+
+    #[actix::test]
+    async fn an_actor_that_dies_is_replaced_and_its_health_kept() {
+        let down = Step::See(Outcome::fail(Cause::Connect, "refused"));
+        let house = house([every_second(1)], [up(), down, Step::Die, up()]);
+        seconds(6).await;
+        let edges: Vec<_> = house.heard_of(1).iter().filter_map(|e| e.edge).map(|e| e.to).collect();
+        assert_eq!(edges, [Status::Pass, Status::Fail, Status::Pass]);
+    }
+
+    #[actix::test]
+    async fn one_that_dies_too_often_is_suspended_shown_and_retried_when_its_row_changes() {
+        let house = house([every_second(1), every_second(2)], [Step::Die]);
+        house.probers.script("target 2", [up()]);
+        seconds(60).await;
+        assert_eq!(house.probers.probes(TargetId(1)), 1 + budget::DEATHS);
+        let row = house.store.target(TargetId(1));
+        assert_eq!((row.state.status, row.state.cause), (Status::Fail, Some(Cause::Internal)));
+        assert!(row.state.status_description.contains("change the row"), "{:?}", row.state);
+        assert!(house.heard_of(2).len() > 50);
+
+        house.probers.script("target 1", [up()]);
+        house.store.edit_target(TargetId(1), |row| row.definition.timeout = 5);
+        seconds(3).await;
+        assert_eq!(house.store.target(TargetId(1)).state.status, Status::Pass);
+    }
+
+    #[actix::test]
+    async fn probing_goes_on_while_the_database_is_away_and_the_row_is_right_afterwards() {
+        let house = house([every_second(1)], [up()]);
+        seconds(5).await;
+        for fault in [Fault::Unavailable, Fault::Hangs, Fault::RefusesWrites] {
+            house.faults.set(fault);
+            let before = house.heard_of(1).len();
+            seconds(60).await;
+            assert!(house.heard_of(1).len() >= before + 59, "{fault:?}");
+            house.faults.set(Fault::None);
+            seconds(30).await;
+        }
+        let heard = house.heard_of(1).len() as u64;
+        let row = house.store.target(TargetId(1));
+        assert!(row.state.tally.pass_count <= heard && row.state.tally.pass_count > 0);
+    }
+
+    #[actix::test]
+    async fn a_counter_that_an_operator_resets_stays_reset() {
+        let house = house([every_second(1)], [up()]);
+        seconds(10).await;
+        house.store.edit_target(TargetId(1), |row| row.state.tally = Tally::default());
+        seconds(5).await;
+        let stored = house.store.target(TargetId(1)).state.tally.pass_count;
+        assert!((4..=6).contains(&stored), "{stored}");
+        let told = house.heard_of(1).last().unwrap().tally.pass_count;
+        assert!(told <= 6, "{told}");
+    }
+
+    #[actix::test]
+    async fn notifiers_are_told_before_the_first_probe() {
+        let house = house([every_second(1)], [up()]);
+        house.store.put_notifier(notifier_row(1, "ops"));
+        seconds(3).await;
+        assert_eq!(house.notifiers.heard().last().unwrap().0.len(), 1);
+    }
+
+    #[actix::test]
+    async fn the_last_success_and_the_last_failure_are_kept_apart() {
+        let down = Step::See(Outcome::fail(Cause::Connect, "refused"));
+        let house = house([every_second(1)], [down, up()]);
+        seconds(5).await;
+        let evidence = house.supervisor.send(GetEvidence(TargetId(1))).await.unwrap().unwrap();
+        assert_eq!(evidence.last_failure.unwrap().outcome.reason, "refused");
+        assert_eq!(evidence.last_success.unwrap().outcome.reason, "200 OK");
+        assert!(house.supervisor.send(GetEvidence(TargetId(9))).await.unwrap().is_none());
+    }
+
+    #[actix::test]
+    async fn a_drain_stops_every_target_even_one_that_hangs() {
+        let house = house((1..=50).map(every_second), [Step::Hang]);
+        seconds(3).await;
+        assert_eq!(house.supervisor.send(Drain).await.unwrap(), 0);
+        let before = house.heard.heard().len();
+        seconds(60).await;
+        assert_eq!(house.heard.heard().len(), before);
+    }
+}

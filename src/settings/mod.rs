@@ -1,12 +1,33 @@
-//! The configuration.
+//! The configuration: built-in defaults, then the file, the environment and the command line.
+//!
+//! `conf/skypunch.toml` documents every key. All faults of a configuration are found at once, and none
+//! shows a password.
+//!
+//! # Design notes
+//!
+//! 2026-11: the layers are figment's, but its TOML and environment providers are not used. The first quotes
+//! the faulty line, which may hold a password; the second guesses types, and takes `0600` for a number.
+//! Each key is read by its own rule instead of one serde struct, which would stop at the first fault.
 
-use std::{path::PathBuf, time::Duration};
+mod database_url;
+mod error;
+mod key;
+mod layer;
+mod load;
+mod state_dir;
+mod surroundings;
 
-use serde::Deserialize;
-use skypunch_actors::domain::Secret;
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-/// Every setting, complete and in range.
-#[derive(Clone, Debug)]
+pub use self::{
+    database_url::DatabaseUrl,
+    error::{Fault, SettingsError},
+    state_dir::create_state_dir,
+    surroundings::Surroundings,
+};
+
+/// Every setting, complete and in range; relative paths are resolved.
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Settings {
     /// Holds all that the daemon writes unless configured otherwise.
     pub state_dir: PathBuf,
@@ -23,7 +44,7 @@ pub struct Settings {
 }
 
 /// `[database]`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Database {
     /// Which, and how to get in; a password named by `env:` or `file:` is not resolved yet.
     pub url: DatabaseUrl,
@@ -35,31 +56,8 @@ pub struct Database {
     pub flush_interval: Duration,
 }
 
-/// Where the database is.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum DatabaseUrl {
-    /// `sqlite:PATH`
-    Sqlite(PathBuf),
-    /// `mysql://user:password@host:3306/skypunch`
-    Mysql {
-        /// Host name or address, without the brackets of IPv6.
-        host: String,
-        /// Port.
-        port: u16,
-        /// User.
-        user: String,
-        /// Password, or where to find it.
-        password: Option<Secret>,
-        /// Name of the database.
-        database: String,
-        /// The server's Unix socket (`?socket=PATH`), in place of host and port.
-        socket: Option<PathBuf>,
-    },
-}
-
 /// Whether the connection to MySQL is encrypted.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum DatabaseTls {
     /// Never.
     Off,
@@ -72,7 +70,7 @@ pub enum DatabaseTls {
 }
 
 /// `[daemon]`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Daemon {
     /// How soon a changed row is acted on.
     pub reload_interval: Duration,
@@ -85,7 +83,7 @@ pub struct Daemon {
 }
 
 /// `[probe]`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Probe {
     /// Threads that probe; at least 1.
     pub threads: usize,
@@ -94,15 +92,62 @@ pub struct Probe {
 }
 
 /// `[log]`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Log {
     /// A log4rs YAML file; `None` is built in.
     pub config: Option<PathBuf>,
 }
 
 /// `[web]`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Web {
     /// Where it listens; `None` is nowhere.
-    pub listen: Option<std::net::SocketAddr>,
+    pub listen: Option<SocketAddr>,
+}
+
+/// What the command line says about the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// `--config`
+    pub config: Option<PathBuf>,
+    /// `--state-dir`
+    pub state_dir: Option<PathBuf>,
+}
+
+/// Settings, and where they came from.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The settings.
+    pub settings: Settings,
+    /// The file that was read; `None` where there is none.
+    pub file: Option<PathBuf>,
+    /// What is odd and yet no fault.
+    pub warnings: Vec<String>,
+}
+
+impl Settings {
+    /// Loads the settings of this process.
+    pub fn load(overrides: &Overrides) -> Result<Loaded, SettingsError> {
+        Self::load_in(overrides, &Surroundings::of_process()?)
+    }
+
+    /// Loads the settings that a process would have in these surroundings.
+    pub fn load_in(overrides: &Overrides, surroundings: &Surroundings) -> Result<Loaded, SettingsError> {
+        load::load(overrides, surroundings)
+    }
+
+    /// The names of all settings.
+    pub fn keys() -> impl Iterator<Item = &'static str> {
+        key::names()
+    }
+
+    /// The pid file.
+    pub fn pid_file(&self) -> PathBuf {
+        self.state_dir.join("skypunch.pid")
+    }
+
+    /// The built-in log.
+    pub fn log_file(&self) -> PathBuf {
+        self.state_dir.join("log/skypunch.log")
+    }
 }

@@ -1,1 +1,96 @@
-//! (being built)
+//! The kinds of notifiers: a file a kind, and one table from the name to what prepares it.
+
+mod message;
+mod smtp;
+
+use rustls::{RootCertStore, pki_types::CertificateDer};
+use skypunch_actors::{
+    domain::{Fault, NotifierDefinition, Params, text},
+    port::{SinkBuilder, SinkFactory},
+};
+
+/// What the table knows of a kind.
+struct Kind {
+    /// What the column `type` says.
+    name: &'static str,
+    /// The parameters that may be shown.
+    public_params: &'static [&'static str],
+    prepare: fn(&Sinks, &NotifierDefinition, &Params) -> Result<SinkBuilder, Vec<Fault>>,
+}
+
+/// Every kind, a line each.
+const KINDS: &[Kind] =
+    &[Kind { name: smtp::KIND, public_params: smtp::PUBLIC_PARAMS, prepare: smtp::prepare }];
+
+/// The parameters of `kind` that may be shown to people: all others are secrets.
+pub fn public_params(kind: &str) -> &'static [&'static str] {
+    find(kind).map_or(&[], |kind| kind.public_params)
+}
+
+fn find(name: &str) -> Option<&'static Kind> {
+    KINDS.iter().find(|kind| kind.name.eq_ignore_ascii_case(name.trim()))
+}
+
+/// Knows every kind, and what they share.
+#[derive(Debug)]
+pub struct Sinks {
+    roots: Vec<CertificateDer<'static>>,
+}
+
+impl Sinks {
+    /// `roots` are the authorities whose certificates are trusted; those that cannot be read are left
+    /// out, since systems ship some.
+    pub fn new(roots: Vec<CertificateDer<'static>>) -> Self {
+        let readable = |root: &CertificateDer<'static>| RootCertStore::empty().add(root.clone()).is_ok();
+        Self { roots: roots.into_iter().filter(readable).collect() }
+    }
+
+    fn roots(&self) -> &[CertificateDer<'static>] {
+        &self.roots
+    }
+}
+
+impl SinkFactory for Sinks {
+    fn prepare(&self, definition: &NotifierDefinition, params: &Params) -> Result<SinkBuilder, Vec<Fault>> {
+        let kind = find(&definition.kind).ok_or_else(|| vec![unknown(&definition.kind)])?;
+        (kind.prepare)(self, definition, params)
+    }
+}
+
+fn unknown(name: &str) -> Fault {
+    let known: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
+    let shown = text::reason(&text::cut(name, 40));
+    Fault::new("type", format!("`{shown}` is not known: {}", known.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prepare(kind: &str) -> Result<SinkBuilder, Vec<Fault>> {
+        let definition = NotifierDefinition::new("ops", kind, "ops@example.org");
+        let params = Params::parse("server=mail.example.org").unwrap();
+        Sinks::new(Vec::new()).prepare(&definition, &params)
+    }
+
+    #[test]
+    fn a_kind_is_matched_without_case() {
+        assert!(prepare("SMTP").is_ok());
+        assert!(prepare("smtp").is_ok());
+    }
+
+    #[test]
+    fn an_unknown_kind_is_told_the_known_ones() {
+        let faults = prepare("PIGEON\n").err().unwrap();
+        let told = Fault::join(&faults);
+        assert!(told.starts_with(r"type: `PIGEON\n` is not known: "), "{told}");
+        assert!(told.contains(smtp::KIND), "{told}");
+    }
+
+    #[test]
+    fn no_kind_shows_its_password() {
+        assert!(public_params("smtp").contains(&"user"));
+        assert!(!public_params("smtp").contains(&"password"));
+        assert!(public_params("pigeon").is_empty());
+    }
+}

@@ -2,5 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod architecture;
+mod config;
+mod logging;
 mod probe;
+mod repository;
+mod sink;
 mod support;

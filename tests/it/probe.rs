@@ -6,9 +6,9 @@ use rustls::pki_types::CertificateDer;
 use skypunch::{net::Client, probe::Probers};
 use skypunch_actors::{
     domain::{Cause, Outcome, Secret, TargetDefinition, TargetId},
-    port::{Clock, Prober, Tracer, plan_probe},
+    port::{Clock, Prober, ProberFactory, Tracer, plan_probe},
+    testing::TestClock,
 };
-use time::{OffsetDateTime, macros::datetime};
 use tokio::time::Instant;
 
 use crate::support::{
@@ -17,16 +17,8 @@ use crate::support::{
     wait::wait_until,
 };
 
-struct StoppedClock;
-
-impl Clock for StoppedClock {
-    fn now(&self) -> OffsetDateTime {
-        datetime!(2026-01-02 03:04:05 UTC)
-    }
-}
-
 fn tracer() -> Tracer {
-    Tracer::start(&(Arc::new(StoppedClock) as Arc<dyn Clock>))
+    Tracer::start(&(Arc::new(TestClock::default()) as Arc<dyn Clock>))
 }
 
 /// A row, and who its prober trusts.
@@ -77,7 +69,6 @@ impl Row {
         let Some(timeout) = self.timeout else {
             return plan_probe(&probers, TargetId(1), &self.definition).1.unwrap()();
         };
-        use skypunch_actors::port::ProberFactory;
         let (mut target, _) = self.definition.read(TargetId(1));
         target.timeout = timeout;
         probers.prepare(&self.definition, &target).unwrap()()

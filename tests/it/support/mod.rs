@@ -1,5 +1,6 @@
 //! What several tests need: real servers, and waiting.
 
 pub mod http;
+pub mod postfix;
 pub mod tls;
 pub mod wait;

@@ -1,0 +1,198 @@
+//! Writes one line a probe.
+//!
+//! - hears: [`ProbeCompleted`]
+//! - says: nothing
+//! - owns: a thread that writes, and the bounded backlog before it
+//! - timer: none
+//!
+//! # Design notes
+//!
+//! 2026-11: the log library blocks its caller until the disk took the line. An arbiter for the Logger
+//! alone would still hold up every target that waits for its result to be accepted. So a thread writes,
+//! and a disk that stalls costs lines, which are counted and told of, but no probe.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
+    thread,
+};
+
+use actix::prelude::*;
+use log::{Level, log, warn};
+
+use crate::{
+    domain::{Status, milliseconds, text},
+    event::ProbeCompleted,
+};
+
+/// The lines that may wait for the disk.
+const BACKLOG: usize = 20_000;
+
+/// Writes one line a probe.
+pub struct Logger {
+    lines: SyncSender<ProbeCompleted>,
+    lost: Arc<AtomicU64>,
+}
+
+impl Logger {
+    /// Starts the thread that writes through `write`.
+    pub fn new(write: impl FnMut(Level, String) + Send + 'static) -> std::io::Result<Self> {
+        let (lines, backlog) = sync_channel(BACKLOG);
+        let lost = Arc::new(AtomicU64::new(0));
+        let lost_so_far = lost.clone();
+        thread::Builder::new().name("logger".to_owned()).spawn(move || {
+            write_all(&backlog, &lost_so_far, write);
+        })?;
+        Ok(Self { lines, lost })
+    }
+
+    /// Writes through the `log` crate.
+    pub fn to_log() -> std::io::Result<Self> {
+        Self::new(|level, line| log!(target: "skypunch::probe", level, "{line}"))
+    }
+}
+
+fn write_all(backlog: &Receiver<ProbeCompleted>, lost: &AtomicU64, mut write: impl FnMut(Level, String)) {
+    for event in backlog {
+        let level = if event.outcome.passed() { Level::Info } else { Level::Error };
+        write(level, line(&event));
+        let lost = lost.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            warn!("{lost} results were not logged: the log could not keep up");
+        }
+    }
+}
+
+impl Actor for Logger {
+    type Context = Context<Self>;
+}
+
+impl Handler<ProbeCompleted> for Logger {
+    type Result = ();
+
+    fn handle(&mut self, event: ProbeCompleted, ctx: &mut Context<Self>) {
+        match self.lines.try_send(event) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => {
+                self.lost.fetch_add(1, Ordering::Relaxed);
+            }
+            // The thread is gone, and with it all use of this actor: let it be seen.
+            Err(TrySendError::Disconnected(_)) => ctx.stop(),
+        }
+    }
+}
+
+/// `[1] Name, padded to 30 GET https://… PASS (200 OK) total 12.3 ms dns 0.4 …`
+///
+/// Words of their own, so that log colourers find level, URL and verdict.
+fn line(event: &ProbeCompleted) -> String {
+    let target = &event.target;
+    let outcome = &event.outcome;
+    let name = text::escape_controls(&target.name);
+    let method = text::escape_controls(&target.method);
+    let url = text::escape_controls(&target.url);
+    let verdict = if outcome.passed() { Status::Pass } else { Status::Fail };
+    let mut line = format!("[{}] {name:30} {method} {url} {verdict} ({})", target.id, outcome.reason);
+    if let Some(cause) = outcome.failure {
+        line.push(' ');
+        line.push_str(cause.as_str());
+    }
+    let timings = outcome.timings;
+    line.push_str(&format!(" total {:.1} ms", milliseconds(timings.total)));
+    let phases =
+        [("dns", timings.dns), ("connect", timings.connect), ("tls", timings.tls), ("ttfb", timings.ttfb)];
+    for (phase, took) in phases {
+        if let Some(took) = took {
+            line.push_str(&format!(" {phase} {:.1}", milliseconds(took)));
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc, time::Duration};
+
+    use time::macros::datetime;
+
+    use super::*;
+    use crate::domain::{Cause, Outcome, Slots, Tally, TargetDefinition, TargetId, Timings};
+
+    fn event(id: u64, name: &str, url: &str, outcome: Outcome) -> ProbeCompleted {
+        let (target, _) = TargetDefinition::new(name, url).read(TargetId(id));
+        ProbeCompleted {
+            target: Arc::new(target),
+            at: datetime!(2026-11-22 06:10:57.053 UTC),
+            outcome: Arc::new(outcome),
+            status: Status::Pass,
+            edge: None,
+            incident: None,
+            tally: Tally::default(),
+            slots: Slots::default(),
+        }
+    }
+
+    fn timings(micros: [Option<u64>; 4], total: u64) -> Timings {
+        let [dns, connect, tls, ttfb] = micros.map(|us| us.map(Duration::from_micros));
+        Timings { dns, connect, tls, ttfb, total: Duration::from_micros(total) }
+    }
+
+    #[test]
+    fn a_pass_reads_as_it_did_in_2013_with_timings_behind() {
+        let timings = timings([Some(400), Some(2_100), Some(6_000), Some(3_100)], 12_300);
+        let event = event(
+            1,
+            "Google Dot COM",
+            "https://www.google.com",
+            Outcome { timings, ..Outcome::pass("200 OK") },
+        );
+        assert_eq!(
+            line(&event),
+            "[1] Google Dot COM                 GET https://www.google.com PASS (200 OK) \
+             total 12.3 ms dns 0.4 connect 2.1 tls 6.0 ttfb 3.1"
+        );
+    }
+
+    #[test]
+    fn a_failure_names_its_cause_behind_its_reason() {
+        let timings = timings([Some(100), None, None, None], 200);
+        let outcome = Outcome::fail(Cause::Connect, "connection refused by 127.0.0.1:80");
+        let event = event(8, "Localhost nginx test", "http://localhost/", Outcome { timings, ..outcome });
+        assert_eq!(
+            line(&event),
+            "[8] Localhost nginx test           GET http://localhost/ FAIL \
+             (connection refused by 127.0.0.1:80) connect total 0.2 ms dns 0.1"
+        );
+    }
+
+    #[test]
+    fn neither_a_name_nor_a_reason_can_forge_a_line() {
+        let event = event(1, "a\nb", "http://h/\r", Outcome::pass("c\nd"));
+        assert!(!line(&event).contains(['\n', '\r']));
+    }
+
+    #[actix::test]
+    async fn a_stalled_disk_costs_lines_that_are_counted_but_never_a_wait() {
+        let (release, released) = mpsc::channel::<()>();
+        let logger = Logger::new(move |_, _| released.recv().unwrap_or_default()).unwrap();
+        let lost = logger.lost.clone();
+        let logger = logger.start();
+        for id in 0..BACKLOG as u64 + 10 {
+            logger.send(event(id, "home", "http://h/", Outcome::pass("200 OK"))).await.unwrap();
+        }
+        // One line may be in the hands of the thread.
+        assert!((9..=10).contains(&lost.load(Ordering::Relaxed)));
+        drop(release);
+    }
+
+    #[actix::test]
+    async fn a_logger_whose_thread_died_dies_too() {
+        let logger = Logger::new(|_, _| panic!("disk on fire")).unwrap().start();
+        while logger.connected() {
+            logger.send(event(1, "home", "http://h/", Outcome::pass("200 OK"))).await.unwrap_or_default();
+        }
+    }
+}
