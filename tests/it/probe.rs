@@ -382,6 +382,23 @@ async fn a_probe_that_is_dropped_closes_its_socket_and_the_next_one_works() {
 }
 
 #[actix_rt::test]
+async fn probes_leave_no_descriptor_behind() {
+    let ca = Ca::new();
+    let plain = Server::start(answer(OK)).await;
+    let tls = Server::start_tls(answer(OK), ca.server("127.0.0.1")).await;
+    let torn = Server::start(answer("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nok")).await;
+    let probers = [Row::at(&plain), Row::at(&torn), Row::tls(&tls, "127.0.0.1", &ca)].map(|row| row.prober());
+    let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let before = descriptors();
+    for _ in 0..100 {
+        for prober in &probers {
+            prober.probe(tracer()).await;
+        }
+    }
+    wait_until("the descriptors to be closed", || (descriptors() <= before).then_some(())).await;
+}
+
+#[actix_rt::test]
 async fn an_ipv6_address_needs_no_resolving() {
     let ca = Ca::new();
     for tls in [false, true] {
