@@ -1,5 +1,7 @@
 //! Looks at everything that can be wrong before the daemon is started.
 
+use std::sync::Arc;
+
 use skypunch_actors::{
     domain::{Fault, text},
     port::{Store, StoreError, plan_probe, plan_sink},
@@ -8,6 +10,7 @@ use skypunch_actors::{
 use super::Kinds;
 use crate::{
     cli::Findings,
+    clock::SystemClock,
     logging,
     settings::Settings,
     store::{self, OpenError, SCHEMA},
@@ -26,7 +29,7 @@ pub async fn check(settings: &Settings) -> Findings {
     let mut findings = Findings::default();
     let log = logging::check(settings);
     note(&mut findings, "log", log.map(|()| "ok".to_owned()).map_err(|error| text::chain(&error)));
-    let kinds = Kinds::new(settings);
+    let kinds = Kinds::new(settings, Arc::new(SystemClock));
     match &kinds {
         Ok(_) => {}
         Err(error) => note(&mut findings, "probe", Err(text::chain(error))),

@@ -77,8 +77,8 @@ pub fn run(settings: &Settings, terminal: Terminal) -> Result<(), RunError> {
 async fn serve(settings: &Settings) -> Result<(), RunError> {
     let mut signals = Signals::listen()?;
     let store = store::open(&settings.database).await?;
-    let kinds = Kinds::new(settings)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let kinds = Kinds::new(settings, clock.clone())?;
     let socket = Server::bind(&settings.daemon.socket, settings.daemon.socket_mode)?;
     let core = Core::start(settings, store, &kinds, clock.clone())?;
     let (stop, mut stopped) = mpsc::channel(1);

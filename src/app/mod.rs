@@ -10,7 +10,7 @@ use actix::prelude::*;
 use async_trait::async_trait;
 use skypunch_actors::{
     persister::Persister,
-    port::{ProberFactory, SinkFactory},
+    port::{Clock, ProberFactory, SinkFactory},
     tester::Tester,
 };
 
@@ -35,11 +35,11 @@ struct Kinds {
 }
 
 impl Kinds {
-    fn new(settings: &Settings) -> Result<Self, UserAgentError> {
+    fn new(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, UserAgentError> {
         let roots = net::system_roots();
         let client = net::Client::new(&roots);
         let probers = Probers::new(&settings.probe.user_agent, client)?;
-        Ok(Self { probers: Arc::new(probers), sinks: Arc::new(Sinks::new(roots)) })
+        Ok(Self { probers: Arc::new(probers), sinks: Arc::new(Sinks::new(roots, clock)) })
     }
 }
 
@@ -86,8 +86,8 @@ impl Program for App {
     async fn offline(&self, settings: &Settings) -> Result<Api, Failure> {
         create_state_dir(&settings.state_dir)?;
         let store = store::open(&settings.database).await?;
-        let kinds = Kinds::new(settings)?;
-        let clock = Arc::new(SystemClock);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let kinds = Kinds::new(settings, clock.clone())?;
         let persister = Persister::new(store, clock.clone(), settings.database.flush_interval).start();
         let tester = Tester::new(kinds.probers.clone(), kinds.sinks.clone(), clock).start();
         Ok(Api::new(actors(&persister, &tester, &kinds, None)))

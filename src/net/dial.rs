@@ -105,7 +105,50 @@ fn name_all(failures: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use skypunch_actors::{
+        port::{Clock, Tracer},
+        testing::TestClock,
+    };
+    use tokio::{
+        net::{TcpListener, TcpSocket},
+        time::timeout,
+    };
+
     use super::*;
+
+    async fn connect_to(addresses: &[SocketAddr]) -> Result<SocketAddr, String> {
+        let clock: Arc<dyn Clock> = Arc::new(TestClock::default());
+        let mut progress = Progress::new(Tracer::start(&clock));
+        let connected = connect(addresses, &mut progress).await;
+        connected.map(|(_, peer)| peer).map_err(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn a_silent_address_holds_the_next_one_up_only_for_a_moment() {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let silent = socket.listen(1).unwrap();
+        let silent_at = silent.local_addr().unwrap();
+        // The system drops what comes when the queue is full.
+        let mut queue = Vec::new();
+        while let Ok(queued) = timeout(STAGGER, TcpStream::connect(silent_at)).await {
+            queue.push(queued.unwrap());
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listening_at = listener.local_addr().unwrap();
+        let begun = Instant::now();
+        assert_eq!(connect_to(&[silent_at, listening_at]).await, Ok(listening_at));
+        assert!(begun.elapsed() >= STAGGER && begun.elapsed() < 4 * STAGGER, "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test]
+    async fn every_address_that_failed_is_named() {
+        let addresses = ["127.0.0.1:1", "127.0.0.2:1"].map(|address| address.parse().unwrap());
+        let reason = "connection refused by 127.0.0.1:1, connection refused by 127.0.0.2:1";
+        assert_eq!(connect_to(&addresses).await, Err(reason.to_owned()));
+    }
 
     #[test]
     fn a_reason_names_some_of_many_addresses() {

@@ -1,13 +1,13 @@
 //! Where a request goes: a URL, read once.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use actix_http::{Uri, header::HeaderValue};
 use rustls::pki_types::ServerName;
 use url::{Host, Url};
 
-/// An absolute `http` or `https` URL, taken apart. Its `Debug` shows all of it: keep it from logs.
-#[derive(Clone, Debug)]
+/// An absolute `http` or `https` URL, taken apart. Its `Debug` hides path and query, where tokens are.
+#[derive(Clone)]
 pub struct Endpoint {
     /// The host, without the brackets of IPv6.
     pub(super) host: Arc<str>,
@@ -85,6 +85,12 @@ impl Endpoint {
             authority: HeaderValue::try_from(authority).map_err(|_| malformed("it has no host"))?,
             target: target.parse().map_err(|_| EndpointError::Target)?,
         })
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint").field("authority", &self.authority).finish_non_exhaustive()
     }
 }
 

@@ -26,7 +26,7 @@ pub struct Probers {
 
 /// The text cannot stand in a header.
 #[derive(Debug, thiserror::Error)]
-#[error("user_agent: `{0}` holds control characters, which no header can carry")]
+#[error("user_agent: `{0}` holds characters that no header can carry")]
 pub struct UserAgentError(String);
 
 impl Probers {

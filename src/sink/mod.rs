@@ -2,12 +2,17 @@
 
 mod message;
 mod smtp;
+mod webhook;
+
+use std::sync::Arc;
 
 use rustls::{RootCertStore, pki_types::CertificateDer};
 use skypunch_actors::{
     domain::{Fault, NotifierDefinition, Params, text},
-    port::{SinkBuilder, SinkFactory},
+    port::{Clock, SinkBuilder, SinkFactory},
 };
+
+use crate::net::Client;
 
 /// What the table knows of a kind.
 struct Kind {
@@ -19,8 +24,10 @@ struct Kind {
 }
 
 /// Every kind, a line each.
-const KINDS: &[Kind] =
-    &[Kind { name: smtp::KIND, public_params: smtp::PUBLIC_PARAMS, prepare: smtp::prepare }];
+const KINDS: &[Kind] = &[
+    Kind { name: smtp::KIND, public_params: smtp::PUBLIC_PARAMS, prepare: smtp::prepare },
+    Kind { name: webhook::KIND, public_params: &[], prepare: webhook::prepare },
+];
 
 /// The parameters of `kind` that may be shown to people: all others are secrets.
 pub fn public_params(kind: &str) -> &'static [&'static str] {
@@ -32,17 +39,19 @@ fn find(name: &str) -> Option<&'static Kind> {
 }
 
 /// Knows every kind, and what they share.
-#[derive(Debug)]
 pub struct Sinks {
     roots: Vec<CertificateDer<'static>>,
+    client: Client,
+    clock: Arc<dyn Clock>,
 }
 
 impl Sinks {
     /// `roots` are the authorities whose certificates are trusted; those that cannot be read are left
     /// out, since systems ship some.
-    pub fn new(roots: Vec<CertificateDer<'static>>) -> Self {
+    pub fn new(roots: Vec<CertificateDer<'static>>, clock: Arc<dyn Clock>) -> Self {
         let readable = |root: &CertificateDer<'static>| RootCertStore::empty().add(root.clone()).is_ok();
-        Self { roots: roots.into_iter().filter(readable).collect() }
+        let client = Client::new(&roots);
+        Self { roots: roots.into_iter().filter(readable).collect(), client, clock }
     }
 }
 
@@ -61,12 +70,14 @@ fn unknown(name: &str) -> Fault {
 
 #[cfg(test)]
 mod tests {
+    use skypunch_actors::testing::TestClock;
+
     use super::*;
 
     fn prepare(kind: &str) -> Result<SinkBuilder, Vec<Fault>> {
         let definition = NotifierDefinition::new("ops", kind, "ops@example.org");
         let params = Params::parse("server=mail.example.org").unwrap();
-        Sinks::new(Vec::new()).prepare(&definition, &params)
+        Sinks::new(Vec::new(), Arc::new(TestClock::default())).prepare(&definition, &params)
     }
 
     #[test]

@@ -9,3 +9,4 @@ mod probe;
 mod repository;
 mod sink;
 mod support;
+mod webhook;

@@ -6,9 +6,9 @@ use rustls::pki_types::CertificateDer;
 use skypunch::{net::Client, probe::Probers};
 use skypunch_actors::{
     domain::{Cause, Outcome, Secret, TargetDefinition, TargetId},
-    port::{Clock, Prober, Tracer, plan_probe},
+    port::{Clock, Prober, ProberFactory, Tracer, plan_probe},
+    testing::TestClock,
 };
-use time::{OffsetDateTime, macros::datetime};
 use tokio::time::Instant;
 
 use crate::support::{
@@ -17,16 +17,8 @@ use crate::support::{
     wait::wait_until,
 };
 
-struct StoppedClock;
-
-impl Clock for StoppedClock {
-    fn now(&self) -> OffsetDateTime {
-        datetime!(2026-01-02 03:04:05 UTC)
-    }
-}
-
 fn tracer() -> Tracer {
-    Tracer::start(&(Arc::new(StoppedClock) as Arc<dyn Clock>))
+    Tracer::start(&(Arc::new(TestClock::default()) as Arc<dyn Clock>))
 }
 
 /// A row, and who its prober trusts.
@@ -77,7 +69,6 @@ impl Row {
         let Some(timeout) = self.timeout else {
             return plan_probe(&probers, TargetId(1), &self.definition).1.unwrap()();
         };
-        use skypunch_actors::port::ProberFactory;
         let (mut target, _) = self.definition.read(TargetId(1));
         target.timeout = timeout;
         probers.prepare(&self.definition, &target).unwrap()()
@@ -388,6 +379,23 @@ async fn a_probe_that_is_dropped_closes_its_socket_and_the_next_one_works() {
         assert!(probe.await.is_err());
         wait_until("the socket to be closed", || (server.left() == n).then_some(())).await;
     }
+}
+
+#[actix_rt::test]
+async fn probes_leave_no_descriptor_behind() {
+    let ca = Ca::new();
+    let plain = Server::start(answer(OK)).await;
+    let tls = Server::start_tls(answer(OK), ca.server("127.0.0.1")).await;
+    let torn = Server::start(answer("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nok")).await;
+    let probers = [Row::at(&plain), Row::at(&torn), Row::tls(&tls, "127.0.0.1", &ca)].map(|row| row.prober());
+    let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let before = descriptors();
+    for _ in 0..100 {
+        for prober in &probers {
+            prober.probe(tracer()).await;
+        }
+    }
+    wait_until("the descriptors to be closed", || (descriptors() <= before).then_some(())).await;
 }
 
 #[actix_rt::test]

@@ -10,6 +10,7 @@ use skypunch_actors::{
         Tally, TargetDefinition, TargetId,
     },
     port::{Receipt, Sink, SinkError, SinkFactory},
+    testing::TestClock,
 };
 use time::macros::datetime;
 use tokio::time::timeout;
@@ -38,7 +39,7 @@ fn refusal() -> Notification {
 
 /// A sink that trusts the server's authority.
 fn sink(server: &Postfix, address: &str, port: u16, more: &str) -> Box<dyn Sink> {
-    sink_of(&Sinks::new(vec![server.ca()]), server, address, port, more)
+    sink_of(&Sinks::new(vec![server.ca()], Arc::new(TestClock::default())), server, address, port, more)
 }
 
 fn sink_of(sinks: &Sinks, server: &Postfix, address: &str, port: u16, more: &str) -> Box<dyn Sink> {
@@ -139,7 +140,7 @@ async fn a_password_is_looked_up_at_each_attempt() {
 #[actix::test]
 async fn a_stranger_with_a_certificate_learns_no_password() {
     let server = Postfix::start().await;
-    let trusting_nobody = Sinks::new(Vec::new());
+    let trusting_nobody = Sinks::new(Vec::new(), Arc::new(TestClock::default()));
     for (port, security) in [(postfix::STARTTLS, "starttls"), (postfix::TLS, "tls")] {
         let login = login(security, PASSWORD);
         let sink = sink_of(&trusting_nobody, &server, "ops@example.org", port, &login);

@@ -3,7 +3,7 @@
 use actix_http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use futures_util::future::LocalBoxFuture;
-use skypunch_actors::domain::{Fault, Secret};
+use skypunch_actors::domain::{Cause, Fault, Secret};
 
 use super::{Auth, AuthError, require};
 use crate::secret;
@@ -42,8 +42,10 @@ impl Auth for Basic {
     }
 }
 
-async fn resolve(key: &'static str, value: &Secret) -> Result<Secret, AuthError> {
-    secret::resolve_off_thread(value).await.map_err(|source| AuthError::Secret { key, source })
+async fn resolve(key: &str, value: &Secret) -> Result<Secret, AuthError> {
+    let resolved = secret::resolve_off_thread(value).await;
+    resolved
+        .map_err(|error| AuthError { cause: Cause::Config, reason: format!("authn_parms: {key}: {error}") })
 }
 
 #[cfg(test)]

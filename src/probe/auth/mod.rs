@@ -7,8 +7,6 @@ use actix_http::header::{HeaderName, HeaderValue};
 use futures_util::future::LocalBoxFuture;
 use skypunch_actors::domain::{Cause, Fault, Params, Secret, text};
 
-use crate::secret::SecretError;
-
 const KINDS: &[(&str, Prepare)] = &[(none::KIND, none::prepare), (basic::KIND, basic::prepare)];
 
 /// Reads `authn_parms` for one kind.
@@ -20,21 +18,13 @@ pub(super) trait Auth: Send {
     fn header(&self) -> LocalBoxFuture<'_, Result<Option<(HeaderName, HeaderValue)>, AuthError>>;
 }
 
-/// Why there are no credentials. Never shows one.
+/// Why there are no credentials, in words for people. Never shows one.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum AuthError {
-    /// What the row names cannot be had.
-    #[error("authn_parms: {key}: {source}")]
-    Secret { key: &'static str, source: SecretError },
-}
-
-impl AuthError {
+#[error("{reason}")]
+pub(super) struct AuthError {
     /// The word for it in the log and the database.
-    pub(super) fn cause(&self) -> Cause {
-        match self {
-            Self::Secret { .. } => Cause::Config,
-        }
-    }
+    pub(super) cause: Cause,
+    reason: String,
 }
 
 /// Chooses the kind that the column `authn` names.

@@ -88,7 +88,7 @@ impl Probe {
         status: &mut Option<StatusCode>,
     ) -> Result<String, Failure> {
         let mut request = self.request.clone();
-        let credentials = self.config.auth.header().await.map_err(|e| (e.cause(), e.to_string()))?;
+        let credentials = self.config.auth.header().await.map_err(|e| (e.cause, e.to_string()))?;
         if let Some((name, value)) = credentials {
             request = request.header(name, value);
         }
