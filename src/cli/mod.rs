@@ -22,6 +22,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use serde::Serialize;
 use serde_json::{Value, json};
 use skypunch_actors::domain::text;
 
@@ -39,22 +40,13 @@ use crate::{
 /// Why the program behind a command failed.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// What a check found, a line each.
-#[derive(Clone, Debug, Default)]
-pub struct Findings {
-    /// What is in order.
-    pub facts: Vec<String>,
-    /// What is not.
-    pub faults: Vec<String>,
-}
-
 /// What the commands cannot do by themselves. All but `run` are called within an actix system.
 #[async_trait(?Send)]
 pub trait Program {
     /// Runs the daemon until it is stopped; `quiet` keeps the log off standard output.
     fn run(&self, settings: Settings, quiet: bool) -> Result<(), Failure>;
 
-    /// Checks log configuration, database and every row.
+    /// Checks log configuration, database and every row. Changes nothing.
     async fn check(&self, settings: &Settings) -> Findings;
 
     /// Creates the database, or brings it up to date. Returns what was done, in a line.
@@ -62,6 +54,15 @@ pub trait Program {
 
     /// The methods of the control socket over the database alone.
     async fn offline(&self, settings: &Settings) -> Result<Api, Failure>;
+}
+
+/// What a check found, a line each.
+#[derive(Debug, Default, Serialize)]
+pub struct Findings {
+    /// What is in order.
+    pub facts: Vec<String>,
+    /// What is not.
+    pub faults: Vec<String>,
 }
 
 /// Does what the command line says, and says how the process is to end.
@@ -137,25 +138,20 @@ async fn perform(
             say(json, &json!({ "done": done }), &done)
         }
         Command::Check(_) => {
-            let Findings { facts, faults } = program.check(settings).await;
-            faults.iter().for_each(|fault| eprintln!("{}", text::reason(fault)));
-            let lines = facts.iter().cloned().chain([counted(faults.len())]);
-            say(json, &json!({ "faults": faults }), &lines.collect::<Vec<_>>().join("\n"))?;
+            let findings = program.check(settings).await;
+            let faults = &findings.faults;
+            let facts: String =
+                findings.facts.iter().map(|fact| format!("{}\n", text::reason(fact))).collect();
+            let counted = if faults.len() == 1 { "1 fault" } else { &format!("{} faults", faults.len()) };
+            say(json, &json!(findings), &format!("{facts}{counted}"))?;
+            faults.iter().for_each(|fault| eprintln!("skypunch: {}", text::reason(fault)));
             Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Run(_) | Command::Version(_) => unreachable!("these need no system"),
     }
 }
 
-fn counted(faults: usize) -> String {
-    match faults {
-        0 => "no faults".to_owned(),
-        1 => "1 fault".to_owned(),
-        _ => format!("{faults} faults"),
-    }
-}
-
-/// Prints a line for people or a document for programs.
+/// Prints lines for people or a document for programs.
 fn say(json: bool, document: &Value, line: &str) -> Result<ExitCode, CliError> {
     print(&if json { pretty(document) } else { format!("{line}\n") })?;
     Ok(ExitCode::SUCCESS)
