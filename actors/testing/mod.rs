@@ -8,6 +8,8 @@ mod recording_sink;
 mod script;
 mod scripted_prober;
 
+pub mod store_suite;
+
 pub use clock::TestClock;
 pub use faulty_store::{Fault, Faults, FaultyStore};
 pub use memory_store::MemoryStore;
