@@ -14,7 +14,7 @@ INSTALL_TOOL := CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off 
 
 SKYPUNCH := target/debug/skypunch --state-dir target/run
 
-.PHONY: help run build release test check ci bless fmt deps packages tools install clean
+.PHONY: help run build release test bench check ci bless fmt deps packages tools install clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -37,6 +37,9 @@ release: ## Build it for use
 test: packages ## Run all tests; installs the servers they need
 	@if command -v cargo-nextest >/dev/null; then cargo nextest run --workspace; else cargo test --workspace --lib --bins --tests; fi
 	cargo test --workspace --doc --quiet
+
+bench: packages ## Measure how it keeps its slots under load; docs/performance.md says what is asked and answered
+	cargo bench --bench load
 
 check: tools ## Look at the code without running it
 	cargo fmt --all --check

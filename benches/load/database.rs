@@ -3,13 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use skypunch::settings::DatabaseUrl;
 
-const INSERT: &str = "INSERT INTO targets (id, name, url, frequency, timeout) VALUES (?, ?, ?, 1, 1)";
+use crate::support::mariadb::{DATABASE, MariaDb, PASSWORD, USER};
+
 const SELECT: &str = "SELECT id, status, pass_count + fail_count FROM targets ORDER BY id";
 
-/// A database that the daemon has prepared.
+/// A database of one run.
 pub enum Database {
     Sqlite(PathBuf),
+    Mysql(MariaDb),
 }
 
 /// A row of `targets`, as far as it is compared.
@@ -21,38 +24,36 @@ pub struct Row {
 
 impl Database {
     /// A new database: a file below `home`, or a private server.
-    pub async fn start(mysql: bool, home: &Path) -> Result<Self> {
-        anyhow::ensure!(!mysql, "mysql is not there yet");
-        Ok(Self::Sqlite(home.join("load.db")))
-    }
-
-    pub async fn stop(&mut self) -> Result<()> {
-        Ok(())
-    }
-
-    pub async fn start_again(&mut self) -> Result<()> {
-        Ok(())
+    pub async fn start(mysql: bool, home: &Path) -> Self {
+        if mysql { Self::Mysql(MariaDb::start().await) } else { Self::Sqlite(home.join("load.db")) }
     }
 
     /// What `database.url` says.
     pub fn url(&self) -> String {
         match self {
             Self::Sqlite(path) => format!("sqlite:{}", path.display()),
+            Self::Mysql(server) => {
+                let DatabaseUrl::Mysql { port, .. } = server.settings().url else {
+                    unreachable!("the server is one of MySQL's kind");
+                };
+                format!("mysql://{USER}:{PASSWORD}@127.0.0.1:{port}/{DATABASE}")
+            }
         }
     }
 
     /// Adds a target with a frequency of one second for each URL; ids from 1.
     pub async fn fill(&self, urls: &[String]) -> Result<()> {
-        match self {
-            Self::Sqlite(path) => {
-                let mut connection = rusqlite::Connection::open(path)?;
-                let transaction = connection.transaction()?;
-                for (id, url) in (1_i64..).zip(urls) {
-                    transaction.execute(INSERT, rusqlite::params![id, format!("load {id}"), url])?;
-                }
-                Ok(transaction.commit()?)
+        let row = |(id, url)| format!("({id}, 'load {id}', '{url}', 1, 1)");
+        let rows: Vec<String> = (1..).zip(urls).map(row).collect();
+        for rows in rows.chunks(1_000) {
+            let insert = "INSERT INTO targets (id, name, url, frequency, timeout) VALUES";
+            let statement = format!("{insert} {}", rows.join(", "));
+            match self {
+                Self::Sqlite(path) => drop(rusqlite::Connection::open(path)?.execute(&statement, [])?),
+                Self::Mysql(server) => server.sql(&statement).await,
             }
         }
+        Ok(())
     }
 
     /// All targets, by id.
@@ -66,6 +67,24 @@ impl Database {
                 })?;
                 Ok(rows.collect::<Result<_, _>>()?)
             }
+            Self::Mysql(server) => {
+                let rows = server.query(SELECT).await.into_iter().map(mysql_async::from_row);
+                Ok(rows.map(|(id, status, probes)| Row { id, status, probes }).collect())
+            }
+        }
+    }
+
+    /// Takes it away; only a server can be.
+    pub fn stop(&mut self) {
+        if let Self::Mysql(server) = self {
+            server.stop();
+        }
+    }
+
+    /// Brings it back.
+    pub async fn start_again(&mut self) {
+        if let Self::Mysql(server) = self {
+            server.launch().await;
         }
     }
 }

@@ -13,6 +13,15 @@ mod process;
 mod report;
 mod server;
 
+/// The servers of the tests.
+#[allow(clippy::unwrap_used, dead_code, reason = "the tests need more of them, and fail by panics")]
+mod support {
+    #[path = "../../../tests/it/support/mariadb.rs"]
+    pub mod mariadb;
+    #[path = "../../../tests/it/support/wait.rs"]
+    pub mod wait;
+}
+
 use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result, bail};
@@ -111,7 +120,7 @@ async fn measure_bare(options: &Options) -> Result<Client> {
 async fn measure_daemon(options: &Options) -> Result<(Client, Queues, Integrity)> {
     let server = Server::start(options.targets)?;
     let home = tempfile::Builder::new().prefix("skypunch-load-").tempdir()?;
-    let database = Database::start(options.mysql, home.path()).await?;
+    let mut database = Database::start(options.mysql, home.path()).await;
     daemon::prepare(home.path(), &database.url()).await?;
     let urls: Vec<String> = (1..=options.targets).map(|id| server.url(id)).collect();
     database.fill(&urls).await?;
@@ -123,7 +132,6 @@ async fn measure_daemon(options: &Options) -> Result<(Client, Queues, Integrity)
     let begun = Instant::now();
     let length = Duration::from_secs(options.seconds.into());
     let (mut usage, mut queues) = (Vec::new(), Queues::default());
-    let mut database = database;
     let mut outage = options.outage.then_some((length - OUTAGE) / 2);
     let mut away_since = None;
     while begun.elapsed() < length {
@@ -132,12 +140,12 @@ async fn measure_daemon(options: &Options) -> Result<(Client, Queues, Integrity)
         if outage.is_some_and(|at| begun.elapsed() >= at) {
             outage = None;
             away_since = Some(Instant::now());
-            database.stop().await?;
+            database.stop();
             server.let_odd_ones_fail();
         }
         if away_since.is_some_and(|since| since.elapsed() >= OUTAGE) {
             away_since = None;
-            database.start_again().await?;
+            database.start_again().await;
         }
         usage.push(Usage::of(pid)?);
         queues.note(&daemon.status().await?);
