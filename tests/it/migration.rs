@@ -1,0 +1,1 @@
+//! From the schema of 2013 to ours.

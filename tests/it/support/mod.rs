@@ -1,0 +1,4 @@
+//! What several modules of tests need: real servers, and how to wait for something.
+
+pub mod mariadb;
+pub mod wait;
