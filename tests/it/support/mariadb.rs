@@ -160,7 +160,8 @@ impl MariaDb {
             format!("--port={}", self.port),
             "--bind-address=127.0.0.1".to_owned(),
             "--skip-name-resolve".to_owned(),
-            "--innodb-flush-log-at-trx-commit=0".to_owned(),
+            // Quick, and what was written survives a kill all the same.
+            "--innodb-flush-log-at-trx-commit=2".to_owned(),
         ];
         server.extend(SMALL.map(str::to_owned));
         server.extend(self.extra.iter().cloned());
