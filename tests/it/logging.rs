@@ -6,7 +6,6 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
-    time::{Duration, Instant},
 };
 
 use log::{Level, Log, Record};
@@ -16,6 +15,8 @@ use skypunch::{
 };
 use tempfile::TempDir;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use crate::support::wait::wait_until;
 
 const BUILT_IN: &str = include_str!("../../conf/log4rs.yaml");
 
@@ -74,15 +75,6 @@ fn write(logger: &log4rs::Logger, level: Level, text: &str) {
     );
 }
 
-fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !condition() {
-        assert!(Instant::now() < deadline, "in vain: {what}");
-        #[expect(clippy::disallowed_methods, reason = "the one place where a test waits")]
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
 fn unzipped(path: &Path) -> String {
     let output = Command::new("gzip").arg("-dc").arg(path).output().unwrap();
     assert!(output.status.success(), "{}", path.display());
@@ -118,8 +110,8 @@ fn a_line_is_stamp_level_and_message_and_nothing_else() {
     }
 }
 
-#[test]
-fn full_files_are_compressed_and_only_five_are_kept() {
+#[tokio::test]
+async fn full_files_are_compressed_and_only_five_are_kept() {
     let place = Place::with_config(&BUILT_IN.replace("limit: 10 mb", "limit: 2 kb"));
     let logger = place.begin();
     let last = 400;
@@ -133,7 +125,7 @@ fn full_files_are_compressed_and_only_five_are_kept() {
     let kept: Vec<String> = (1..=5).map(|number| format!("skypunch.{number}.log.gz")).collect();
     let mut whole = kept.clone();
     whole.push("skypunch.log".to_owned());
-    wait_until("five compressed files and the log", || place.log_dir() == whole);
+    wait_until("five compressed files and the log", || (place.log_dir() == whole).then_some(())).await;
 
     // Newest last: what is kept must be the end of what was written, without a gap.
     let folder = place.settings.state_dir.join("log");

@@ -5,8 +5,10 @@
 mod architecture;
 mod config;
 mod logging;
+mod migration;
 mod probe;
 mod repository;
 mod sink;
+mod store;
 mod support;
 mod webhook;

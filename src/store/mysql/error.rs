@@ -31,6 +31,8 @@ pub(super) fn open(error: Error) -> OpenError {
         // Wrong user or password, wrong plugin, missing rights, no access.
         Error::Server(server) => matches!(server.code, 1044 | 1045 | 1142 | 1143 | 1227 | 1251 | 1698),
         Error::Io(IoError::Tls(_)) => true,
+        // What the handshake says of a certificate comes wrapped.
+        Error::Io(IoError::Io(e)) => e.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()),
         Error::Driver(driver) => matches!(
             driver,
             DriverError::NoClientSslFlagFromServer

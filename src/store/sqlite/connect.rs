@@ -37,6 +37,9 @@ pub(super) fn look(path: &Path) -> Result<Option<Connection>, OpenError> {
     match fs::metadata(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(OpenError::Denied(named(path, &e).into())),
+        Ok(file) if !file.is_file() => {
+            return Err(OpenError::Denied(format!("{}: not a file", path.display()).into()));
+        }
         Ok(_) => {}
     }
     let connection =

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// Looks until there is something to see; fails after 20 seconds, saying what was missed.
+/// Looks until there is something to see; fails after a minute, saying what was missed.
 pub async fn wait_until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         if let Some(seen) = look() {
             return seen;
