@@ -2,6 +2,7 @@
 //!
 //! | room | what |
 //! |---|---|
+//! | [`app`] | the wiring: every actor with every adapter, and the life of the daemon |
 //! | [`settings`] | the configuration: file, environment, command line |
 //! | [`logging`] | the log file and the terminal |
 //! | [`net`] | dials (DNS, TCP, TLS) and speaks HTTP, timing each phase; for probes and sinks |
@@ -11,11 +12,14 @@
 //! | [`store`] | the backends of the database, and their migrations |
 //! | [`control`] | the Unix socket: server and client |
 //! | [`cli`] | the command line |
+//! | [`clock`] | the time of day of this machine |
 //! | [`web`] | the HTTP server |
 //!
 //! `probe`, `sink`, `store`, `control` and `web` do not know each other. Only `app` knows every actor.
 
+pub mod app;
 pub mod cli;
+pub mod clock;
 pub mod control;
 pub mod logging;
 pub mod net;

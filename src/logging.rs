@@ -256,13 +256,16 @@ appenders:
   e: { path: e.log }
 root: { level: info, appenders: [a, b, c, d, f] }
 "#;
-        insta::assert_snapshot!(config(text, Terminal::Shown).unwrap_err().join("\n"), @r"
-        appender a (a.log): pattern does not contain `{}`
-        appender b: no appender deserializer for kind `syslog` registered
-        appender c (c.log): its pattern: unknown formatter `wrong`
-        appender d (d.log): Unknown field limit. Expected one of path, encoder, append
-        appender e (e.log): missing field `kind`
-        Reference to nonexistent appender: `f`
-        ");
+        assert_eq!(
+            config(text, Terminal::Shown).unwrap_err(),
+            [
+                "appender a (a.log): pattern does not contain `{}`",
+                "appender b: no appender deserializer for kind `syslog` registered",
+                "appender c (c.log): its pattern: unknown formatter `wrong`",
+                "appender d (d.log): Unknown field limit. Expected one of path, encoder, append",
+                "appender e (e.log): missing field `kind`",
+                "Reference to nonexistent appender: `f`",
+            ]
+        );
     }
 }

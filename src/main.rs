@@ -1,2 +1,9 @@
-//! main
-fn main() {}
+//! skypunch: watches REST and cloud services and tells people when they fail.
+
+use std::process::ExitCode;
+
+use skypunch::{app::App, cli};
+
+fn main() -> ExitCode {
+    cli::main(&App)
+}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{MASK, Secret};
+use super::{MASK, Secret, text::mask_userinfo};
 
 /// Named parameters. Every value is taken for a secret.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -56,8 +56,9 @@ impl Params {
     /// The same parameters as text for people: the values of `public` keys, and a mask for all others.
     pub fn masked(&self, public: &[&str]) -> String {
         let show = |key: &String, value: &Secret| {
-            let shown = public.contains(&key.as_str()).then(|| value.expose());
-            format!("{key}={}", shown.unwrap_or(MASK))
+            // A URL is public, and credentials in it are not.
+            let shown = public.contains(&key.as_str()).then(|| mask_userinfo(value.expose()));
+            format!("{key}={}", shown.as_deref().unwrap_or(MASK))
         };
         self.0.iter().map(|(key, value)| show(key, value)).collect::<Vec<_>>().join(",")
     }
@@ -176,6 +177,8 @@ mod tests {
     fn only_public_values_are_shown() {
         let params = Params::parse("server=mail,password=hunter2").unwrap();
         assert_eq!(params.masked(&["server"]), "password=***,server=mail");
+        let params = Params::parse("endpoint=https://bob:hunter2@mail/").unwrap();
+        assert_eq!(params.masked(&["endpoint"]), "endpoint=https://***@mail/");
     }
 
     proptest::proptest! {

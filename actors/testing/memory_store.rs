@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use crate::{
     domain::{
         Batch, NotifierDefinition, NotifierId, NotifierRow, TargetDefinition, TargetId, TargetRow,
-        TargetState,
+        TargetState, text,
     },
     port::{Store, StoreError},
 };
@@ -129,6 +129,8 @@ impl Store for MemoryStore {
         for (id, news) in &batch.targets {
             if let Ok(row) = tables.target(*id) {
                 news.apply(&mut row.state);
+                let reason = &mut row.state.status_description;
+                *reason = text::cut(reason, text::REASON_MAX).into_owned();
             }
         }
         for (id, news) in &batch.notifiers {

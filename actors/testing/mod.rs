@@ -9,6 +9,8 @@ mod recording_sink;
 mod script;
 mod scripted_prober;
 
+pub mod store_suite;
+
 pub use clock::TestClock;
 pub use collector::Collector;
 pub use faulty_store::{Fault, Faults, FaultyStore};

@@ -1,1 +1,29 @@
-//! (being built)
+//! The control socket: how the command line, or another program, talks to the daemon.
+//!
+//! | file | what |
+//! |---|---|
+//! | `protocol` | JSON-RPC 2.0, one object a line |
+//! | `api` | the methods; the only one here who knows the actors |
+//! | `add` | the parameters of a new row |
+//! | `view` | rows and states as JSON objects |
+//! | `server` | the Unix socket, and who may use it |
+//! | `pidfile` | the lock that one daemon holds |
+//! | `client` | calls a server, over the socket or within the process |
+
+mod add;
+mod api;
+mod client;
+#[cfg(test)]
+mod fake;
+mod pidfile;
+mod protocol;
+mod server;
+#[cfg(test)]
+mod tests;
+mod view;
+
+pub use api::{Actors, Api, DaemonActors};
+pub use client::{CallError, Client, ConnectError};
+pub use pidfile::{Pidfile, PidfileError};
+pub use protocol::{LINE_MAX, RpcError};
+pub use server::{BindError, Server, ServerHandle};

@@ -76,7 +76,7 @@ fn find_file(
 
 fn parse_file(path: &Path, text: &str) -> Result<Dict, SettingsError> {
     toml::from_str(text).map_err(|error| {
-        let before = &text[..error.span().map_or(0, |span| span.start.min(text.len()))];
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         SettingsError::Malformed {
             path: path.to_owned(),

@@ -53,10 +53,6 @@ impl Sinks {
         let client = Client::new(&roots);
         Self { roots: roots.into_iter().filter(readable).collect(), client, clock }
     }
-
-    fn roots(&self) -> &[CertificateDer<'static>] {
-        &self.roots
-    }
 }
 
 impl SinkFactory for Sinks {

@@ -1,0 +1,89 @@
+# `make` alone says what there is. All that is built goes to target/.
+
+SHELL := /bin/bash
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+# The servers and tools that the tests start, as COMMAND:PACKAGES of Debian.
+NEEDED := mariadbd:mariadb-server postfix:postfix saslpasswd2:sasl2-bin,libsasl2-modules \
+          curl:curl python3:python3 cc:gcc,libc6-dev
+
+# Tools of cargo are built without optimising: they run for seconds, and that saves minutes.
+INSTALL_TOOL := CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off \
+                CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 cargo install --locked --quiet
+
+SKYPUNCH := target/debug/skypunch --state-dir target/run
+
+.PHONY: help run build release test bench check ci bless fmt deps packages tools install clean
+
+help: ## Say what there is
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 12
+
+run: build ## Run it here, with three sample targets if there are none; Ctrl-C stops it
+	@$(SKYPUNCH) migrate
+	@if [ "$$($(SKYPUNCH) --json targets 2>/dev/null | tr -d '[:space:]')" = '[]' ]; then \
+	  $(SKYPUNCH) add target 'skypunch itself' http://127.0.0.1:8900/healthz --frequency 5 && \
+	  $(SKYPUNCH) add target 'Example' https://example.org/ --frequency 30 && \
+	  $(SKYPUNCH) add target 'Nobody listens' http://127.0.0.1:9/ --frequency 10; \
+	fi
+	@exec $(SKYPUNCH) run
+
+build: ## Build it for development
+	cargo build
+
+release: ## Build it for use
+	cargo build --release --locked
+
+test: packages ## Run all tests; installs the servers they need
+	@if command -v cargo-nextest >/dev/null; then cargo nextest run --workspace; else cargo test --workspace --lib --bins --tests; fi
+	cargo test --workspace --doc --quiet
+
+bench: packages ## Measure how it keeps its slots under load; docs/performance.md says what is asked and answered
+	cargo bench --bench load
+
+check: tools ## Look at the code without running it
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo deny check licenses bans sources
+	cargo machete
+	RUSTDOCFLAGS='-D warnings -A rustdoc::private_intra_doc_links' cargo doc --workspace --no-deps --document-private-items --quiet
+
+ci: deps check test ## All that must pass before a change is taken
+
+bless: ## Accept the snapshots as the tests make them now
+	INSTA_UPDATE=always INSTA_FORCE_PASS=1 cargo test --workspace --quiet
+
+fmt: ## Format the code
+	cargo fmt --all
+
+deps: packages tools ## Install what tests and checks need: Debian packages and tools of cargo
+
+packages:
+	@missing=''; \
+	for needed in $(NEEDED); do \
+	  PATH="$$PATH:/usr/sbin" command -v "$${needed%%:*}" >/dev/null || missing="$$missing $${needed#*:}"; \
+	done; \
+	missing="$${missing//,/ }"; \
+	if [ -n "$$missing" ]; then \
+	  if [ "$$(id -u)" = 0 ]; then sudo=env; elif sudo -n true 2>/dev/null; then sudo=sudo; else \
+	    echo "As root, run: apt-get install$$missing" >&2; exit 1; fi; \
+	  $$sudo apt-get update -qq && \
+	  $$sudo DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $$missing; \
+	fi
+
+tools:
+	@for tool in cargo-nextest cargo-deny cargo-machete; do \
+	  command -v "$$tool" >/dev/null || { echo "installing $$tool"; $(INSTALL_TOOL) "$$tool" || exit 1; }; \
+	done
+
+install: ## Install what `make release` built below PREFIX (/usr/local), for systemd; keeps your configuration
+	@[ -x target/release/skypunch ] || { echo 'First, run: make release' >&2; exit 1; }
+	install -D -m 755 target/release/skypunch '$(DESTDIR)$(PREFIX)/bin/skypunch'
+	install -d '$(DESTDIR)$(PREFIX)/lib/systemd/system'
+	sed 's|/usr/local/bin|$(PREFIX)/bin|' conf/skypunch.service > '$(DESTDIR)$(PREFIX)/lib/systemd/system/skypunch.service'
+	@for file in skypunch.toml log4rs.yaml; do \
+	  [ -e "$(DESTDIR)/etc/skypunch/$$file" ] || install -v -D -m 644 "conf/$$file" "$(DESTDIR)/etc/skypunch/$$file"; \
+	done
+
+clean: ## Remove all that was built
+	cargo clean

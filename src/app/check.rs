@@ -1,0 +1,104 @@
+//! Looks at everything that can be wrong before the daemon is started.
+
+use std::sync::Arc;
+
+use skypunch_actors::{
+    domain::{Fault, text},
+    port::{Store, StoreError, plan_probe, plan_sink},
+};
+
+use super::Kinds;
+use crate::{
+    cli::Findings,
+    clock::SystemClock,
+    logging,
+    settings::Settings,
+    store::{self, OpenError, SCHEMA},
+};
+
+/// Takes in the check of one thing.
+fn note(findings: &mut Findings, what: &str, result: Result<String, String>) {
+    match result {
+        Ok(fact) => findings.facts.push(format!("{what}: {fact}")),
+        Err(fault) => findings.faults.push(format!("{what}: {fault}")),
+    }
+}
+
+/// Checks the log, the database, and every row of it.
+pub async fn check(settings: &Settings) -> Findings {
+    let mut findings = Findings::default();
+    let log = logging::check(settings);
+    note(&mut findings, "log", log.map(|()| "ok".to_owned()).map_err(|error| text::chain(&error)));
+    let kinds = Kinds::new(settings, Arc::new(SystemClock));
+    match &kinds {
+        Ok(_) => {}
+        Err(error) => note(&mut findings, "probe", Err(text::chain(error))),
+    }
+    let database = database(settings).await;
+    let current = matches!(database, Ok((_, true)));
+    note(&mut findings, "database", database.map(|(fact, _)| fact).map_err(|error| text::chain(&error)));
+    if let (true, Ok(kinds)) = (current, kinds) {
+        match store::open(&settings.database).await {
+            Err(error) => note(&mut findings, "database", Err(text::chain(&error))),
+            Ok(store) => rows(&*store, &kinds, &mut findings).await,
+        }
+    }
+    findings
+}
+
+/// Says what the database is, and whether its rows can be read as they are.
+async fn database(settings: &Settings) -> Result<(String, bool), OpenError> {
+    let found = store::inspect(&settings.database).await?;
+    let backend = found.backend;
+    Ok(match found.schema {
+        Some(version) if version == SCHEMA => (format!("ok ({backend}, schema {version})"), true),
+        Some(version) => (format!("ok ({backend}, schema {version}; `migrate` makes it {SCHEMA})"), false),
+        None => (format!("ok ({backend}; is made at the first start)"), false),
+    })
+}
+
+async fn rows(store: &dyn Store, kinds: &Kinds, findings: &mut Findings) {
+    if let Err(error) = targets(store, kinds, findings).await {
+        note(findings, "targets", Err(text::chain(&error)));
+    }
+    if let Err(error) = notifiers(store, kinds, findings).await {
+        note(findings, "notifiers", Err(text::chain(&error)));
+    }
+}
+
+async fn targets(store: &dyn Store, kinds: &Kinds, findings: &mut Findings) -> Result<(), StoreError> {
+    let rows = store.load_targets().await?;
+    let mut sound = 0;
+    for row in &rows {
+        let (target, prober) = plan_probe(&*kinds.probers, row.id, &row.definition);
+        match prober {
+            Ok(_) => sound += 1,
+            Err(faults) => note(findings, &label("target", row.id.0, &target.name), told(&faults)),
+        }
+    }
+    note(findings, "targets", Ok(format!("{sound} of {} ok", rows.len())));
+    Ok(())
+}
+
+async fn notifiers(store: &dyn Store, kinds: &Kinds, findings: &mut Findings) -> Result<(), StoreError> {
+    let rows = store.load_notifiers().await?;
+    let mut sound = 0;
+    for row in &rows {
+        match plan_sink(&*kinds.sinks, row) {
+            Ok(_) => sound += 1,
+            Err(faults) => {
+                note(findings, &label("notifier", row.id.0, &row.definition.name), told(&faults));
+            }
+        }
+    }
+    note(findings, "notifiers", Ok(format!("{sound} of {} ok", rows.len())));
+    Ok(())
+}
+
+fn label(kind: &str, id: u64, name: &str) -> String {
+    format!("{kind} {id} ({})", text::reason(&text::cut(name, 60)))
+}
+
+fn told(faults: &[Fault]) -> Result<String, String> {
+    Err(text::reason(&Fault::join(faults)))
+}

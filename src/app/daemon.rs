@@ -1,0 +1,194 @@
+//! The daemon: from its settings to its last word.
+
+use std::{io, sync::Arc, time::Duration};
+
+use actix::prelude::*;
+use log::{error, info, warn};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use skypunch_actors::{domain::text, port::Clock, supervisor::Reload};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::mpsc,
+    time::{MissedTickBehavior, interval},
+};
+
+use super::{Kinds, core::Core};
+use crate::{
+    clock::SystemClock,
+    control::{Actors, Api, BindError, DaemonActors, Pidfile, PidfileError, Server},
+    logging::{self, LoggingError, Terminal},
+    probe::UserAgentError,
+    settings::{Settings, SettingsError, create_state_dir},
+    store::{self, OpenError},
+    web,
+};
+
+/// How often the daemon looks whether its actors live.
+const PULSE: Duration = Duration::from_secs(1);
+
+/// Why the daemon did not start, or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The directory of its state cannot be used.
+    #[error(transparent)]
+    StateDir(SettingsError),
+    /// Another daemon runs on it.
+    #[error(transparent)]
+    Pidfile(#[from] PidfileError),
+    /// The log cannot be written.
+    #[error(transparent)]
+    Logging(#[from] LoggingError),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Database(#[from] OpenError),
+    /// The settings of the probes cannot be used.
+    #[error(transparent)]
+    Probes(#[from] UserAgentError),
+    /// The control socket cannot be used.
+    #[error(transparent)]
+    Control(#[from] BindError),
+    /// The web server cannot be started.
+    #[error(transparent)]
+    Web(#[from] web::ListenError),
+    /// The machine refused a thread or a signal handler.
+    #[error("the machine refused a thread or a signal handler")]
+    Machine(#[from] io::Error),
+    /// An actor without which the daemon is of no use died.
+    #[error("the {0} died; the daemon ends, to be started anew")]
+    CoreDied(&'static str),
+}
+
+/// Runs the daemon in the foreground until it is told to stop.
+pub fn run(settings: &Settings, terminal: Terminal) -> Result<(), RunError> {
+    create_state_dir(&settings.state_dir).map_err(RunError::StateDir)?;
+    let _pidfile = Pidfile::lock(&settings.pid_file())?;
+    logging::init(settings, terminal)?;
+    log_panics();
+    raise_descriptor_limit();
+    let ended = System::new().block_on(serve(settings));
+    match &ended {
+        Ok(()) => info!("skypunch has stopped"),
+        Err(error) => error!("skypunch ends: {}", text::chain(error)),
+    }
+    log::logger().flush();
+    ended
+}
+
+async fn serve(settings: &Settings) -> Result<(), RunError> {
+    let mut signals = Signals::listen()?;
+    let store = store::open(&settings.database).await?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let kinds = Kinds::new(settings, clock.clone())?;
+    let socket = Server::bind(&settings.daemon.socket, settings.daemon.socket_mode)?;
+    let core = Core::start(settings, store, &kinds, clock.clone())?;
+    let (stop, mut stopped) = mpsc::channel(1);
+    let control = socket.start(Api::new(api(&core, &kinds, stop, &*clock)));
+    let web = settings.web.listen.map(|address| web::start(address, health(&core))).transpose()?;
+
+    info!("skypunch {} serves on {}", env!("CARGO_PKG_VERSION"), settings.daemon.socket.display());
+    let end = until_end(&core, &mut signals, &mut stopped).await;
+
+    // A second signal means now.
+    tokio::select! {
+        () = async {
+            control.stop().await;
+            if let Some(web) = web {
+                web.stop().await;
+            }
+            core.stop(settings.daemon.shutdown_timeout).await;
+        } => {}
+        () = signals.stop() => warn!("told to stop again: what waits is left behind"),
+    }
+    end
+}
+
+/// Waits until the daemon is told to end, or has to.
+async fn until_end(
+    core: &Core,
+    signals: &mut Signals,
+    stopped: &mut mpsc::Receiver<()>,
+) -> Result<(), RunError> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut pulse = interval(PULSE);
+    pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = signals.stop() => {
+                info!("told to stop by a signal");
+                return Ok(());
+            }
+            _ = stopped.recv() => {
+                info!("told to stop over the control socket");
+                return Ok(());
+            }
+            _ = hangup.recv() => {
+                info!("told to reload by a signal");
+                reload(core).await;
+            }
+            _ = pulse.tick() => {
+                if let Some(name) = core.dead() {
+                    return Err(RunError::CoreDied(name));
+                }
+            }
+        }
+    }
+}
+
+/// Why a reload failed is told by the Persister, once.
+async fn reload(core: &Core) {
+    core.supervisor.send(Reload).await.ok();
+}
+
+/// The signals that end the daemon.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+fn api(core: &Core, kinds: &Kinds, stop: mpsc::Sender<()>, clock: &dyn Clock) -> Actors {
+    let daemon = DaemonActors {
+        persistence: core.persister.clone().recipient(),
+        reload: core.supervisor.clone().recipient(),
+        evidence: core.supervisor.clone().recipient(),
+        waiting: core.notifier.clone().recipient(),
+        measures: core.meter.clone().recipient(),
+        stop,
+        started_at: clock.now(),
+    };
+    super::actors(&core.persister, &core.tester, kinds, Some(daemon))
+}
+
+fn health(core: &Core) -> web::Health {
+    web::Health {
+        persistence: core.persister.clone().recipient(),
+        waiting: core.notifier.clone().recipient(),
+        measures: core.meter.clone().recipient(),
+    }
+}
+
+/// A panic is a bug that somebody must hear of, on one line.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| error!("{}", text::reason(&panic.to_string()))));
+}
+
+/// Each probe in flight holds a descriptor; the usual soft limit of 1,024 is far too low.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        warn!("the limit of open files stays at {:?}: {error}", limit.current);
+    }
+}

@@ -1,0 +1,244 @@
+//! Shows the objects of the control socket to people.
+
+use serde_json::Value;
+use skypunch_actors::domain::text;
+
+use super::table::{self, Screen};
+
+/// All targets, a line each.
+pub fn targets(screen: Screen, rows: &Value) -> String {
+    let header = ["ID", "Name", "Status", "LastUpdated", "Enabled", "Pass Count", "Fail Count"];
+    let columns = ["id", "name", "status", "last_updated", "enabled", "pass_count", "fail_count"];
+    table::list(screen, &header, all(rows).map(|row| columns.map(|column| field(row, column)).into()))
+}
+
+/// All notifiers, a line each.
+pub fn notifiers(screen: Screen, rows: &Value) -> String {
+    let header = ["ID", "Name", "Type", "Address", "Enabled", "Pass Count", "Fail Count"];
+    let columns = ["id", "name", "type", "address", "enabled", "pass_count", "fail_count"];
+    table::list(screen, &header, all(rows).map(|row| columns.map(|column| field(row, column)).into()))
+}
+
+/// Everything about one target: what the program of 2013 showed, in its order, and then what is new.
+pub fn target(screen: Screen, row: &Value) -> String {
+    let columns = [
+        ("ID", "id"),
+        ("Name", "name"),
+        ("Status", "status"),
+        ("Enabled", "enabled"),
+        ("Status Description", "status_description"),
+        ("Last Updated", "last_updated"),
+        ("Target URL", "url"),
+        ("Target Method", "method"),
+        ("Authentication", "authn"),
+        ("Expected Value", "pass_result"),
+        ("Frequency (sec)", "frequency"),
+        ("Timeout (sec)", "timeout"),
+        ("Pass Count", "pass_count"),
+        ("Fail Count", "fail_count"),
+        ("200 Status Count", "count200"),
+        ("300 Status Count", "count300"),
+        ("400 Status Count", "count400"),
+        ("500 Status Count", "count500"),
+        ("Network Fail Count", "network_fails"),
+        ("Repeated Fail Count", "repeated_fails"),
+        ("Cause", "cause"),
+        ("Previous Status", "previous_status"),
+        ("Authentication Parameters", "authn_parms"),
+        ("Tenant ID", "tenantid"),
+        ("Options", "options"),
+    ];
+    let results = [("Last Success", "last_success"), ("Last Failure", "last_failure")];
+    let results = results.map(|(name, key)| (name, sighting(&row[key])));
+    table::pairs(screen, columns.map(|(name, column)| (name, field(row, column))).into_iter().chain(results))
+}
+
+/// Everything about one notifier.
+pub fn notifier(screen: Screen, row: &Value) -> String {
+    let columns = [
+        ("ID", "id"),
+        ("Name", "name"),
+        ("Type", "type"),
+        ("Enabled", "enabled"),
+        ("Address", "address"),
+        ("Parameters", "params"),
+        ("Pass Count", "pass_count"),
+        ("Fail Count", "fail_count"),
+        ("Options", "options"),
+    ];
+    table::pairs(screen, columns.map(|(name, column)| (name, field(row, column))))
+}
+
+/// How the daemon is.
+pub fn status(screen: Screen, status: &Value) -> String {
+    let database = &status["database"];
+    let mut state = format!("{}, {}", field(database, "backend"), field(database, "state"));
+    if !database["since"].is_null() {
+        state += &format!(" since {}: {}", field(database, "since"), field(database, "reason"));
+    }
+    let targets = ["NEW", "PASS", "FAIL", "UNKNOWN"].map(|s| format!("{} {s}", field(&status["targets"], s)));
+    let slots = ["done", "late", "skipped"].map(|s| format!("{} {s}", field(&status["slots"], s)));
+    table::pairs(
+        screen,
+        [
+            ("Version", field(status, "version")),
+            ("Process", field(status, "pid")),
+            ("Up Since", field(status, "started_at")),
+            ("Database", state),
+            ("Targets", targets.join(", ")),
+            ("Probes per Second", field(status, "probes_per_s")),
+            ("Slots", slots.join(", ")),
+            ("Results Waiting", field(status, "results_waiting")),
+            ("Notifications Waiting", field(status, "notifications_waiting")),
+        ],
+    )
+}
+
+/// A row in a sentence: `target home (id 1)`.
+pub fn row(what: &str, row: &Value) -> String {
+    format!("{what} {} (id {})", field(row, "name"), field(row, "id"))
+}
+
+/// What a probe found, in a line: `FAIL connection refused by 127.0.0.1:81 (connect, 0.2 ms)`.
+pub fn verdict(seen: &Value) -> String {
+    let cause = seen["cause"].as_str().map(|cause| format!("{cause}, ")).unwrap_or_default();
+    let total = field(seen, "total_ms");
+    format!("{} {} ({cause}{total} ms)", field(seen, "status"), field(seen, "reason"))
+}
+
+/// A result in a cell: when, what and why, and the trace of a failure.
+fn sighting(seen: &Value) -> String {
+    if seen.is_null() {
+        return field(seen, "");
+    }
+    let reason = field(seen, "reason");
+    let Some(cause) = seen["cause"].as_str() else {
+        return format!("{} {reason} ({} ms)", field(seen, "at"), field(seen, "total_ms"));
+    };
+    let head = format!("{} {reason} ({cause}, {} ms)", field(seen, "at"), field(seen, "total_ms"));
+    let trace = all(&seen["trace"]).map(shown);
+    std::iter::once(head).chain(trace).collect::<Vec<_>>().join("\n")
+}
+
+fn all(rows: &Value) -> impl Iterator<Item = &Value> {
+    rows.as_array().into_iter().flatten()
+}
+
+/// A field as one printable line.
+pub fn field(row: &Value, key: &str) -> String {
+    shown(&row[key])
+}
+
+/// A value as one printable line.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        Value::String(value) => text::escape_controls(value).into_owned(),
+        other => text::escape_controls(&other.to_string()).into_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const PIPE: Screen = Screen { colours: false, wraps: false };
+
+    fn home() -> Value {
+        json!({
+            "id": 1, "name": "home", "tenantid": "0", "status": "FAIL",
+            "status_description": "connection refused by 127.0.0.1:81", "previous_status": "PASS",
+            "last_updated": "2026-01-02T03:04:05.678Z", "url": "http://localhost:81/", "method": "GET",
+            "authn": "BASIC", "authn_parms": "password=***,user=bob", "pass_result": "200", "frequency": 60,
+            "timeout": 10, "pass_count": 12, "fail_count": 3, "count200": 12, "count300": 0, "count400": 1,
+            "count500": 0, "network_fails": 2, "repeated_fails": 2, "enabled": true,
+            "options": {"tags": ["a"]}, "cause": "connect",
+            "last_success": {
+                "at": "2026-01-02T03:03:05.678Z", "cause": null, "reason": "200 OK", "total_ms": 12.3,
+                "trace": ["03:03:05.678000 Connecting to http://localhost:81 ...."],
+            },
+            "last_failure": {
+                "at": "2026-01-02T03:04:05.678Z", "cause": "connect",
+                "reason": "connection refused by 127.0.0.1:81", "total_ms": 0.2,
+                "trace": [
+                    "03:04:05.678000 Connecting to http://localhost:81 ....",
+                    "03:04:05.678200 Connection [FAIL] reason: connection refused by 127.0.0.1:81",
+                ],
+            },
+        })
+    }
+
+    #[test]
+    fn a_list_of_targets() {
+        let forged = json!({
+            "id": 2, "name": "shop\n| 3 | \u{1b}[32mforged | PASS |", "status": "NEW", "last_updated": null,
+            "enabled": false, "pass_count": 0, "fail_count": 0,
+        });
+        let long = json!({
+            "id": 1000, "name": "x".repeat(300), "status": "PASS", "last_updated": null,
+            "enabled": true, "pass_count": 1, "fail_count": 0,
+        });
+        insta::assert_snapshot!(targets(PIPE, &json!([home(), forged, long])));
+    }
+
+    #[test]
+    fn an_empty_list_is_its_header() {
+        insta::assert_snapshot!(targets(PIPE, &json!([])));
+    }
+
+    #[test]
+    fn the_details_of_a_target() {
+        insta::assert_snapshot!(target(PIPE, &home()));
+    }
+
+    #[test]
+    fn a_list_of_notifiers_and_the_details_of_one() {
+        let ops = json!({
+            "id": 1, "name": "ops", "type": "SMTP", "address": "ops@example.org",
+            "params": "password=***,server=mail.example.org", "pass_count": 3, "fail_count": 1,
+            "enabled": true, "options": null,
+        });
+        insta::assert_snapshot!(format!("{}{}", notifiers(PIPE, &json!([ops])), notifier(PIPE, &ops)));
+    }
+
+    #[test]
+    fn the_status_of_the_daemon() {
+        let mut daemon = json!({
+            "version": "2.0.0", "pid": 4711, "started_at": "2026-01-02T03:04:05.000Z",
+            "database": {"backend": "sqlite", "state": "up"},
+            "targets": {"NEW": 0, "PASS": 997, "FAIL": 3, "UNKNOWN": 0}, "probes_per_s": 999.9,
+            "slots": {"done": 123456, "late": 2, "skipped": 1}, "results_waiting": 12,
+            "notifications_waiting": 0,
+        });
+        let up = status(PIPE, &daemon);
+        daemon["database"] = json!({
+            "backend": "mysql", "state": "away", "since": "2026-01-02T03:04:05.000Z",
+            "reason": "the database is not available: connection refused",
+        });
+        insta::assert_snapshot!(format!("{up}{}", status(PIPE, &daemon)));
+    }
+
+    #[test]
+    fn a_verdict_is_a_line() {
+        let seen = json!({"status": "PASS", "cause": null, "reason": "200 OK", "total_ms": 12.3});
+        assert_eq!(verdict(&seen), "PASS 200 OK (12.3 ms)");
+        let seen = json!({"status": "FAIL", "cause": "dns", "reason": "no such\nname", "total_ms": 1.0});
+        assert_eq!(verdict(&seen), r"FAIL no such\nname (dns, 1.0 ms)");
+    }
+
+    #[test]
+    fn colours_are_for_terminals() {
+        let rows = json!([home()]);
+        let screen = Screen { colours: true, wraps: true };
+        assert!(
+            targets(screen, &rows).contains("\u{1b}[38;5;9m FAIL"),
+            "{}",
+            targets(screen, &rows).escape_debug()
+        );
+        assert!(!targets(PIPE, &rows).contains('\u{1b}'));
+    }
+}

@@ -1,0 +1,351 @@
+//! The methods of the control socket.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use actix::prelude::*;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Map, Value, json};
+use skypunch_actors::{
+    domain::{
+        Evidence, Fault, NotifierDefinition, NotifierId, NotifierRow, TargetDefinition, TargetId, TargetRow,
+        text,
+    },
+    meter::GetMeasures,
+    notifier::GetWaiting,
+    persister::{AddNotifier, AddTarget, Change, GetPersistence, ListRows},
+    port::{ProberFactory, SinkFactory, StoreError, plan_probe, plan_sink},
+    query::Rows,
+    supervisor::{GetEvidence, Reload},
+    tester::{TestNotifier, TestTarget},
+};
+use time::OffsetDateTime;
+use tokio::{
+    sync::mpsc::{self, UnboundedSender},
+    time::timeout,
+};
+
+use super::{
+    add::{NewNotifier, NewTarget},
+    protocol::RpcError,
+    view,
+};
+
+/// How long an actor may take to answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+/// How long a try of a notifier may take; its sink has a shorter deadline of its own.
+const DELIVER_WITHIN: Duration = Duration::from_secs(120);
+
+/// Whom the methods ask, with a daemon or without.
+pub struct Actors {
+    /// The persister.
+    pub list: Recipient<ListRows>,
+    /// The persister.
+    pub change: Recipient<Change>,
+    /// The persister.
+    pub add_target: Recipient<AddTarget>,
+    /// The persister.
+    pub add_notifier: Recipient<AddNotifier>,
+    /// The tester.
+    pub test_target: Recipient<TestTarget>,
+    /// The tester.
+    pub test_notifier: Recipient<TestNotifier>,
+    /// Knows whether a new target can be probed.
+    pub probers: Arc<dyn ProberFactory>,
+    /// Knows whether a new notifier can be told.
+    pub sinks: Arc<dyn SinkFactory>,
+    /// The parameters of a kind of notifiers that are no secrets.
+    pub public_params: fn(&str) -> &'static [&'static str],
+    /// The rest of a daemon; without it only the database is at hand.
+    pub daemon: Option<DaemonActors>,
+}
+
+/// Whom only a daemon has.
+pub struct DaemonActors {
+    /// The persister.
+    pub persistence: Recipient<GetPersistence>,
+    /// The supervisor.
+    pub reload: Recipient<Reload>,
+    /// The supervisor.
+    pub evidence: Recipient<GetEvidence>,
+    /// The notifier.
+    pub waiting: Recipient<GetWaiting>,
+    /// The meter.
+    pub measures: Recipient<GetMeasures>,
+    /// Stops the daemon.
+    pub stop: mpsc::Sender<()>,
+    /// Since when it runs.
+    pub started_at: OffsetDateTime,
+}
+
+/// The methods.
+#[derive(Clone)]
+pub struct Api(Arc<Actors>);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfTarget {
+    target: Reference,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfNotifier {
+    notifier: Reference,
+}
+
+/// How a row is named. Digits are an id where there is a row with that id, and a name where there is none.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected an id or a name")]
+enum Reference {
+    Id(u64),
+    Name(String),
+}
+
+impl Api {
+    /// The methods, as these actors answer them.
+    pub fn new(actors: Actors) -> Self {
+        Self(Arc::new(actors))
+    }
+
+    /// Does what `method` says. The steps of a probe that is tried out go to `watcher` as they happen.
+    pub async fn call(
+        &self,
+        method: &str,
+        params: Map<String, Value>,
+        watcher: UnboundedSender<String>,
+    ) -> Result<Value, RpcError> {
+        let (family, verb) = method.split_once('.').unwrap_or(("", method));
+        match (family, verb) {
+            ("", "status" | "reload" | "stop") => {
+                let Nothing {} = read(params)?;
+                match verb {
+                    "status" => self.status().await,
+                    "reload" => self.reload().await,
+                    _ => self.stop(),
+                }
+            }
+            ("targets", "list") => {
+                let Nothing {} = read(params)?;
+                Ok(self.rows().await?.targets.iter().map(view::target).collect())
+            }
+            ("targets", "add") => self.add_target(read::<NewTarget>(params)?.into()).await,
+            ("targets", "get" | "enable" | "disable" | "delete" | "test") => {
+                let row = self.target(read::<OfTarget>(params)?.target).await?;
+                match verb {
+                    "get" => self.detail(&row).await,
+                    "delete" => {
+                        self.change(Change::DeleteTarget(row.id)).await?;
+                        Ok(view::target(&row).into())
+                    }
+                    "test" => self.test_target(row, watcher).await,
+                    _ => self.enable_target(row, verb == "enable").await,
+                }
+            }
+            ("notifiers", "list") => {
+                let Nothing {} = read(params)?;
+                Ok(self.rows().await?.notifiers.iter().map(|row| self.show(row)).collect())
+            }
+            ("notifiers", "add") => self.add_notifier(read::<NewNotifier>(params)?.into()).await,
+            ("notifiers", "get" | "enable" | "disable" | "delete" | "test") => {
+                let row = self.notifier(read::<OfNotifier>(params)?.notifier).await?;
+                match verb {
+                    "get" => Ok(self.show(&row)),
+                    "delete" => {
+                        self.change(Change::DeleteNotifier(row.id)).await?;
+                        Ok(self.show(&row))
+                    }
+                    "test" => self.test_notifier(row).await,
+                    _ => self.enable_notifier(row, verb == "enable").await,
+                }
+            }
+            _ => Err(RpcError::method_not_found(method)),
+        }
+    }
+
+    fn daemon(&self) -> Result<&DaemonActors, RpcError> {
+        self.0.daemon.as_ref().ok_or_else(|| RpcError::failed("no daemon is running"))
+    }
+
+    async fn status(&self) -> Result<Value, RpcError> {
+        let daemon = self.daemon()?;
+        let persistence = ask(&daemon.persistence, GetPersistence).await?;
+        let measures = ask(&daemon.measures, GetMeasures).await?;
+        let waiting = ask(&daemon.waiting, GetWaiting).await?;
+        let slots = measures.slots;
+        Ok(json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "pid": std::process::id(),
+            "started_at": view::timestamp(daemon.started_at),
+            "database": view::database(&persistence),
+            "targets": view::statuses(&persistence),
+            "probes_per_s": measures.probes_per_s,
+            "slots": { "done": slots.done, "late": slots.late, "skipped": slots.skipped },
+            "results_waiting": persistence.results_waiting,
+            "notifications_waiting": waiting,
+        }))
+    }
+
+    async fn reload(&self) -> Result<Value, RpcError> {
+        let done = ask(&self.daemon()?.reload, Reload).await?.map_err(refused)?;
+        Ok(json!({ "started": done.started, "replaced": done.replaced, "stopped": done.stopped }))
+    }
+
+    fn stop(&self) -> Result<Value, RpcError> {
+        match self.daemon()?.stop.try_send(()) {
+            // A full channel says that it stops already.
+            Ok(()) | Err(mpsc::error::TrySendError::Full(())) => Ok(json!({ "pid": std::process::id() })),
+            Err(mpsc::error::TrySendError::Closed(())) => Err(gone()),
+        }
+    }
+
+    async fn rows(&self) -> Result<Rows, RpcError> {
+        ask(&self.0.list, ListRows).await?.map_err(refused)
+    }
+
+    async fn target(&self, reference: Reference) -> Result<TargetRow, RpcError> {
+        find("target", self.rows().await?.targets, &reference, |row| (row.id.0, &row.definition.name))
+    }
+
+    async fn notifier(&self, reference: Reference) -> Result<NotifierRow, RpcError> {
+        find("notifier", self.rows().await?.notifiers, &reference, |row| (row.id.0, &row.definition.name))
+    }
+
+    fn show(&self, row: &NotifierRow) -> Value {
+        view::notifier(row, (self.0.public_params)(&row.definition.kind)).into()
+    }
+
+    async fn detail(&self, row: &TargetRow) -> Result<Value, RpcError> {
+        let evidence = match &self.0.daemon {
+            Some(daemon) => ask(&daemon.evidence, GetEvidence(row.id)).await?.unwrap_or_default(),
+            None => Evidence::default(),
+        };
+        let shown = |seen: Option<_>| seen.as_ref().map(view::sighting).map_or(Value::Null, Value::from);
+        let mut detail = view::target(row);
+        detail.insert("last_success".to_owned(), shown(evidence.last_success));
+        detail.insert("last_failure".to_owned(), shown(evidence.last_failure));
+        Ok(detail.into())
+    }
+
+    async fn change(&self, change: Change) -> Result<(), RpcError> {
+        ask(&self.0.change, change).await?.map_err(refused)?;
+        self.hurry().await;
+        Ok(())
+    }
+
+    /// Has a change acted on now. If that fails, the daemon sees it at its next reload.
+    async fn hurry(&self) {
+        if let Some(daemon) = &self.0.daemon {
+            ask(&daemon.reload, Reload).await.ok();
+        }
+    }
+
+    async fn enable_target(&self, mut row: TargetRow, enabled: bool) -> Result<Value, RpcError> {
+        self.change(Change::EnableTarget(row.id, enabled)).await?;
+        row.definition.enabled = enabled;
+        Ok(view::target(&row).into())
+    }
+
+    async fn enable_notifier(&self, mut row: NotifierRow, enabled: bool) -> Result<Value, RpcError> {
+        self.change(Change::EnableNotifier(row.id, enabled)).await?;
+        row.definition.enabled = enabled;
+        Ok(self.show(&row))
+    }
+
+    async fn add_target(&self, definition: TargetDefinition) -> Result<Value, RpcError> {
+        if let (_, Err(faults)) = plan_probe(self.0.probers.as_ref(), TargetId(0), &definition) {
+            return Err(RpcError::invalid_params(Fault::join(&faults)));
+        }
+        let added = ask(&self.0.add_target, AddTarget(definition)).await?;
+        self.hurry().await;
+        let row = self.target(Reference::Id(added.map_err(refused)?.0)).await?;
+        Ok(view::target(&row).into())
+    }
+
+    async fn add_notifier(&self, definition: NotifierDefinition) -> Result<Value, RpcError> {
+        let row = NotifierRow { id: NotifierId(0), definition, pass_count: 0, fail_count: 0 };
+        if let Err(faults) = plan_sink(self.0.sinks.as_ref(), &row) {
+            return Err(RpcError::invalid_params(Fault::join(&faults)));
+        }
+        let added = ask(&self.0.add_notifier, AddNotifier(row.definition)).await?;
+        self.hurry().await;
+        Ok(self.show(&self.notifier(Reference::Id(added.map_err(refused)?.0)).await?))
+    }
+
+    async fn test_target(&self, row: TargetRow, watcher: UnboundedSender<String>) -> Result<Value, RpcError> {
+        let within = row.definition.read(row.id).0.timeout + ANSWER_WITHIN;
+        let seen = ask_within(&self.0.test_target, TestTarget { row, watcher }, within).await?;
+        Ok(view::verdict(&seen).into())
+    }
+
+    async fn test_notifier(&self, row: NotifierRow) -> Result<Value, RpcError> {
+        Ok(match ask_within(&self.0.test_notifier, TestNotifier(row), DELIVER_WITHIN).await? {
+            Ok(receipt) => json!({ "delivered": true, "answer": text::reason(&receipt.0) }),
+            Err(refusal) => json!({ "delivered": false, "answer": text::reason(&refusal.to_string()) }),
+        })
+    }
+}
+
+fn read<T: DeserializeOwned>(params: Map<String, Value>) -> Result<T, RpcError> {
+    serde_json::from_value(params.into()).map_err(|error| RpcError::invalid_params(error.to_string()))
+}
+
+async fn ask<M>(actor: &Recipient<M>, message: M) -> Result<M::Result, RpcError>
+where
+    M: Message<Result: Send> + Send + 'static,
+{
+    ask_within(actor, message, ANSWER_WITHIN).await
+}
+
+async fn ask_within<M>(actor: &Recipient<M>, message: M, within: Duration) -> Result<M::Result, RpcError>
+where
+    M: Message<Result: Send> + Send + 'static,
+{
+    match timeout(within, actor.send(message)).await {
+        Ok(answer) => answer.map_err(|_| gone()),
+        Err(_) => Err(RpcError::failed(format!("no answer within {} s", within.as_secs()))),
+    }
+}
+
+fn gone() -> RpcError {
+    RpcError::failed("the daemon stops, or a part of it has died")
+}
+
+fn refused(error: StoreError) -> RpcError {
+    RpcError::failed(text::chain(&error))
+}
+
+/// Finds the one row that is meant.
+fn find<T>(
+    what: &str,
+    rows: Vec<T>,
+    reference: &Reference,
+    key: impl Fn(&T) -> (u64, &String),
+) -> Result<T, RpcError> {
+    let (id, name) = match reference {
+        Reference::Id(id) => (Some(*id), id.to_string()),
+        Reference::Name(name) => (name.parse().ok(), name.clone()),
+    };
+    let by_id = rows.iter().position(|row| Some(key(row).0) == id);
+    let by_name = |row: &T| *key(row).1 == name;
+    let found = match by_id {
+        Some(at) => vec![at],
+        None => (0..rows.len()).filter(|&at| by_name(&rows[at])).collect(),
+    };
+    match found[..] {
+        [] => Err(RpcError::failed(format!("there is no {what} `{}`", text::cut(&name, 100)))),
+        [at] => Ok(rows.into_iter().nth(at).expect("the position is one of these rows")),
+        _ => {
+            let ids: BTreeSet<_> = found.iter().map(|&at| key(&rows[at]).0).collect();
+            let ids = ids.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+            Err(RpcError::failed(format!(
+                "{} {what}s are called `{}`: say which by its id ({ids})",
+                found.len(),
+                text::cut(&name, 100),
+            )))
+        }
+    }
+}

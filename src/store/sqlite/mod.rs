@@ -1,0 +1,233 @@
+//! The embedded backend: one SQLite file, one connection, one thread.
+//!
+//! The file is readable by its owner alone. It is in WAL mode, so that an operator's `sqlite3` beside the
+//! daemon reads without waiting; one that holds a write lock makes a write wait for [`BUSY_WITHIN`], and
+//! then fail as unavailable. With `synchronous = NORMAL` a killed process loses nothing that was
+//! written, and a power failure may lose the newest transactions, but never half of one.
+
+mod connect;
+mod error;
+mod migrate;
+mod write;
+
+use std::{path::Path, time::Duration};
+
+use async_trait::async_trait;
+use rusqlite::{Connection, Row, named_params, types::ValueRef};
+use skypunch_actors::{
+    domain::{
+        Batch, NotifierDefinition, NotifierId, NotifierRow, Secret, TargetDefinition, TargetId, TargetRow,
+    },
+    port::{Store, StoreError},
+};
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+pub(super) use migrate::{inspect, migrate};
+
+use super::{
+    error::OpenError,
+    row::{self, Cell, SELECT_NOTIFIERS, SELECT_TARGETS},
+};
+
+/// How long a statement waits for another process that holds the lock.
+const BUSY_WITHIN: Duration = Duration::from_secs(5);
+
+/// Calls that wait for the thread; more wait in their callers, and are gone when these give up.
+const WAITING: usize = 16;
+
+const ADD_TARGET: &str = "
+    INSERT INTO targets (name, tenantid, url, method, authn, authn_parms, pass_result, frequency, timeout,
+                         enabled, options)
+    SELECT :name, :tenantid, :url, :method, :authn, :authn_parms, :pass_result, :frequency, :timeout,
+           :enabled, :options
+    WHERE NOT EXISTS (SELECT 1 FROM targets WHERE name = :name)";
+
+const ADD_NOTIFIER: &str = "
+    INSERT INTO notifiers (name, type, address, params, enabled, options)
+    SELECT :name, :type, :address, :params, :enabled, :options
+    WHERE NOT EXISTS (SELECT 1 FROM notifiers WHERE name = :name)";
+
+/// A store in one file.
+pub(super) struct SqliteStore {
+    jobs: mpsc::Sender<Job>,
+    writer: String,
+}
+
+type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+
+impl SqliteStore {
+    /// Opens a file that has the schema of this program.
+    pub(super) async fn open(path: &Path) -> Result<Self, OpenError> {
+        let path = path.to_owned();
+        let (jobs, mut inbox) = mpsc::channel::<Job>(WAITING);
+        let (opened, answer) = oneshot::channel();
+        let serve = move || match connect::open(&path) {
+            Err(error) => drop(opened.send(Err(error))),
+            Ok(mut connection) => {
+                if opened.send(Ok(())).is_err() {
+                    return;
+                }
+                while let Some(job) = inbox.blocking_recv() {
+                    job(&mut connection);
+                }
+            }
+        };
+        let spawned = std::thread::Builder::new().name("sqlite".to_owned()).spawn(serve);
+        spawned.map_err(|e| OpenError::Unavailable(e.into()))?;
+        answer.await.map_err(|e| OpenError::Unavailable(e.into()))??;
+        Ok(Self { jobs, writer: Uuid::now_v7().to_string() })
+    }
+
+    /// Runs `work` on the thread that owns the connection: SQLite blocks, the actors must not.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let job: Job = Box::new(move |connection| {
+            // A caller that gave up before its turn came wants nothing done.
+            if !reply.is_closed() {
+                drop(reply.send(work(connection)));
+            }
+        });
+        self.jobs.send(job).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// Runs a statement that is about one row.
+    async fn change(&self, sql: &'static str, id: u64, enabled: Option<bool>) -> Result<(), StoreError> {
+        self.run(move |connection| {
+            let mut statement = connection.prepare_cached(sql).map_err(error::store)?;
+            let changed = match enabled {
+                Some(enabled) => statement.execute((row::count(id), enabled)),
+                None => statement.execute((row::count(id),)),
+            };
+            found(changed.map_err(error::store)?)
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    fn backend(&self) -> &'static str {
+        "sqlite"
+    }
+
+    async fn load_targets(&self) -> Result<Vec<TargetRow>, StoreError> {
+        let read =
+            |connection: &mut Connection| select(connection, &SELECT_TARGETS, |cells| row::target(cells));
+        Ok(row::one_each(self.run(read).await?))
+    }
+
+    async fn load_notifiers(&self) -> Result<Vec<NotifierRow>, StoreError> {
+        self.run(|connection| select(connection, &SELECT_NOTIFIERS, |cells| row::notifier(cells))).await
+    }
+
+    async fn write(&self, batch: &Batch) -> Result<(), StoreError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let (batch, writer) = (batch.clone(), self.writer.clone());
+        self.run(move |connection| write::write(connection, &writer, &batch).map_err(error::store)).await
+    }
+
+    async fn add_target(&self, definition: &TargetDefinition) -> Result<TargetId, StoreError> {
+        let definition = definition.clone();
+        let id = self.run(move |connection| {
+            let mut statement = connection.prepare_cached(ADD_TARGET).map_err(error::store)?;
+            let added = statement.execute(named_params! {
+                ":name": definition.name,
+                ":tenantid": definition.tenantid,
+                ":url": definition.url.expose(),
+                ":method": definition.method,
+                ":authn": definition.authn,
+                ":authn_parms": definition.authn_parms.as_ref().map(Secret::expose),
+                ":pass_result": definition.pass_result,
+                ":frequency": definition.frequency,
+                ":timeout": definition.timeout,
+                ":enabled": definition.enabled,
+                ":options": definition.options.as_ref().map(Secret::expose),
+            });
+            drop(statement);
+            added_id(connection, added.map_err(error::store)?)
+        });
+        Ok(TargetId(id.await?))
+    }
+
+    async fn enable_target(&self, id: TargetId, enabled: bool) -> Result<(), StoreError> {
+        self.change("UPDATE targets SET enabled = ?2 WHERE id = ?1", id.0, Some(enabled)).await
+    }
+
+    async fn delete_target(&self, id: TargetId) -> Result<(), StoreError> {
+        self.run(move |connection| write::delete_target(connection, id).map_err(error::store).and_then(found))
+            .await
+    }
+
+    async fn add_notifier(&self, definition: &NotifierDefinition) -> Result<NotifierId, StoreError> {
+        let definition = definition.clone();
+        let id = self.run(move |connection| {
+            let mut statement = connection.prepare_cached(ADD_NOTIFIER).map_err(error::store)?;
+            let added = statement.execute(named_params! {
+                ":name": definition.name,
+                ":type": definition.kind,
+                ":address": definition.address.expose(),
+                ":params": definition.params.expose(),
+                ":enabled": definition.enabled,
+                ":options": definition.options.as_ref().map(Secret::expose),
+            });
+            drop(statement);
+            added_id(connection, added.map_err(error::store)?)
+        });
+        Ok(NotifierId(id.await?))
+    }
+
+    async fn enable_notifier(&self, id: NotifierId, enabled: bool) -> Result<(), StoreError> {
+        self.change("UPDATE notifiers SET enabled = ?2 WHERE id = ?1", id.0, Some(enabled)).await
+    }
+
+    async fn delete_notifier(&self, id: NotifierId) -> Result<(), StoreError> {
+        self.change("DELETE FROM notifiers WHERE id = ?1", id.0, None).await
+    }
+}
+
+/// Reads every row that can be read.
+fn select<T>(
+    connection: &Connection,
+    sql: &str,
+    read: impl Fn(&mut dyn Iterator<Item = Cell<'_>>) -> Option<T>,
+) -> Result<Vec<T>, StoreError> {
+    let mut statement = connection.prepare_cached(sql).map_err(error::store)?;
+    let columns = statement.column_count();
+    let mut rows = statement.query(()).map_err(error::store)?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next().map_err(error::store)? {
+        all.extend(read(&mut (0..columns).map(|column| cell(row, column))));
+    }
+    Ok(all)
+}
+
+fn cell<'a>(row: &'a Row<'_>, column: usize) -> Cell<'a> {
+    match row.get_ref(column).unwrap_or(ValueRef::Null) {
+        ValueRef::Null => Cell::Null,
+        ValueRef::Integer(number) => Cell::Integer(number),
+        ValueRef::Real(number) => Cell::Real(number),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Cell::Text(String::from_utf8_lossy(bytes)),
+    }
+}
+
+fn found(rows: usize) -> Result<(), StoreError> {
+    if rows == 0 { Err(StoreError::NotFound) } else { Ok(()) }
+}
+
+fn added_id(connection: &Connection, rows: usize) -> Result<u64, StoreError> {
+    match rows {
+        0 => Err(StoreError::Conflict),
+        _ => Ok(u64::try_from(connection.last_insert_rowid()).expect("AUTOINCREMENT counts from 1")),
+    }
+}
+
+fn gone() -> StoreError {
+    StoreError::Unavailable("the SQLite thread has ended".into())
+}
