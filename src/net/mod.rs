@@ -8,8 +8,8 @@
 //! # Design notes
 //!
 //! - 2026-11: awc's own connector shows neither the phases nor the certificate, takes a 1xx for the
-//!   answer and a truncated body for a whole one. So we dial ourselves ([`dial`], [`tls`]) and awc speaks
-//!   HTTP over a stream that mends the rest ([`filter`]). Another client would gain little: of the 80 µs
+//!   answer and a truncated body for a whole one. So we dial ourselves (`dial`, `tls`) and awc speaks
+//!   HTTP over a stream that mends the rest (`filter`, `head`). Another client would gain little: of the 80 µs
 //!   of a probe, awc's own share is below 20.
 //! - 2026-11: `dangerous-h2c` makes awc take any stream of an `https` URI for HTTP/2 without TLS. It is only
 //!   ever given `http` URIs and streams that were dialled here, and none of its TLS features may be on.

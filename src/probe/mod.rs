@@ -1,4 +1,4 @@
-//! The kinds of probes. A new kind is a file or a folder of its own, and one line in [`KINDS`].
+//! The kinds of probes. A new kind is a file or a folder of its own, and one line in `KINDS`.
 
 mod auth;
 mod http;

@@ -1,4 +1,4 @@
-//! The kinds of authentication. A new kind is a file of its own, and one line in [`KINDS`].
+//! The kinds of authentication. A new kind is a file of its own, and one line in `KINDS`.
 
 mod basic;
 mod none;
