@@ -12,15 +12,7 @@ mod database;
 mod process;
 mod report;
 mod server;
-
-/// The servers of the tests.
-#[allow(clippy::unwrap_used, dead_code, reason = "the tests need more of them, and fail by panics")]
-mod support {
-    #[path = "../../../tests/it/support/mariadb.rs"]
-    pub mod mariadb;
-    #[path = "../../../tests/it/support/wait.rs"]
-    pub mod wait;
-}
+mod support;
 
 use std::{process::ExitCode, time::Duration};
 
@@ -132,7 +124,7 @@ async fn measure_daemon(options: &Options) -> Result<(Client, Queues, Integrity)
     let begun = Instant::now();
     let length = Duration::from_secs(options.seconds.into());
     let (mut usage, mut queues) = (Vec::new(), Queues::default());
-    let mut outage = options.outage.then_some((length - OUTAGE) / 2);
+    let mut outage = options.outage.then(|| (length - OUTAGE) / 2);
     let mut away_since = None;
     while begun.elapsed() < length {
         let next = SAMPLE_EVERY.min(length.saturating_sub(begun.elapsed()));
