@@ -6,7 +6,7 @@ use std::{
 };
 
 /// What stands at the top, beside hidden files and what is built.
-const TOP: [&str; 12] = [
+const TOP: [&str; 14] = [
     "CHANGELOG.md",
     "Cargo.lock",
     "Cargo.toml",
@@ -14,7 +14,9 @@ const TOP: [&str; 12] = [
     "Makefile",
     "README.md",
     "actors",
+    "benches",
     "conf",
+    "docs",
     "sql",
     "src",
     "target",
