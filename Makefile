@@ -14,7 +14,7 @@ INSTALL_TOOL := CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off 
 
 SKYPUNCH := target/debug/skypunch --state-dir target/run
 
-.PHONY: help run build release test bench check ci bless fmt deps packages tools install clean
+.PHONY: help run build release test check ci bench bless fmt deps packages tools install clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -38,9 +38,6 @@ test: packages ## Run all tests; installs the servers they need
 	@if command -v cargo-nextest >/dev/null; then cargo nextest run --workspace; else cargo test --workspace --lib --bins --tests; fi
 	cargo test --workspace --doc --quiet
 
-bench: packages ## Measure how it keeps its slots under load; docs/performance.md says what is asked and answered
-	cargo bench --bench load
-
 check: tools ## Look at the code without running it
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
@@ -49,6 +46,9 @@ check: tools ## Look at the code without running it
 	RUSTDOCFLAGS='-D warnings -A rustdoc::private_intra_doc_links' cargo doc --workspace --no-deps --document-private-items --quiet
 
 ci: deps check test ## All that must pass before a change is taken
+
+bench: packages ## Measure it under load; docs/performance.md says how
+	cargo bench --bench load
 
 bless: ## Accept the snapshots as the tests make them now
 	INSTA_UPDATE=always INSTA_FORCE_PASS=1 cargo test --workspace --quiet

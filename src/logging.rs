@@ -109,7 +109,7 @@ struct Branch {
     level: LevelFilter,
     #[serde(default)]
     appenders: Vec<String>,
-    /// Whether the appenders of the branches above are used too. Of no use in the root, as in log4rs.
+    /// Whether the appenders of the branches above are used too; means nothing in the root.
     #[serde(default = "yes")]
     additive: bool,
 }
