@@ -3,10 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod architecture;
+mod cli;
 mod config;
+mod control;
+mod harness;
 mod logging;
 mod probe;
 mod repository;
 mod sink;
 mod support;
+mod web;
 mod webhook;
