@@ -2,6 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
 
+use proptest::{collection::vec, prelude::*};
 use serde_json::{Map, Value, json};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -10,7 +11,9 @@ use tokio::{
 };
 
 use super::{
-    BindError, CallError, Client, ConnectError, LINE_MAX, Server, ServerHandle, fake::Fake, server::Limits,
+    BindError, CallError, Client, ConnectError, LINE_MAX, Server, ServerHandle,
+    fake::Fake,
+    server::{Limits, serve_one},
 };
 
 /// How long anything may take before the test says that it hangs.
@@ -237,6 +240,30 @@ async fn garbage_is_answered_and_the_next_line_is_read() {
     send(&mut stream, b"\xff\xfe\n").await;
     assert_eq!(receive(&mut stream).await.unwrap()["error"]["code"], -32_700);
     assert!(socket.is_well().await);
+}
+
+/// Everything that the server says to a client that sends `bytes` and then only listens.
+fn answers_to(bytes: &[u8]) -> Vec<Value> {
+    actix::System::new().block_on(async {
+        let (mut ours, theirs) = tokio::io::duplex(1 << 20);
+        tokio::spawn(serve_one(theirs, Fake::populated().daemon().0));
+        ours.write_all(bytes).await.unwrap();
+        ours.shutdown().await.unwrap();
+        let mut said = String::new();
+        timeout(HANGS, ours.read_to_string(&mut said)).await.unwrap().unwrap();
+        said.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn any_bytes_get_standard_errors(bytes in vec(prop_oneof![any::<u8>(), Just(b'\n')], 0..300)) {
+        for answer in answers_to(&bytes) {
+            let code = answer["error"]["code"].as_i64().unwrap();
+            prop_assert!((-32_700..=-32_600).contains(&code), "{answer}");
+        }
+    }
 }
 
 #[actix::test]

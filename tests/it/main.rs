@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod architecture;
+mod cli;
 mod config;
+mod control;
+mod harness;
 mod logging;
 mod migration;
 mod probe;
@@ -11,4 +14,5 @@ mod repository;
 mod sink;
 mod store;
 mod support;
+mod web;
 mod webhook;
