@@ -1,8 +1,8 @@
-//! Keeps one [`TargetActor`] running for each enabled row.
+//! Keeps one [`TargetActor`](target::TargetActor) running for each enabled row.
 //!
 //! - hears: [`Reload`], [`GetEvidence`], [`Drain`]; [`ChildExited`] from its children
-//! - says: [`LoadRows`] to the Persister, [`NotifiersLoaded`] to the Notifier, [`Stop`] and [`Recount`] to
-//!   its children
+//! - says: [`LoadRows`] to the Persister, [`NotifiersLoaded`] to the Notifier,
+//!   [`Stop`](crate::lifecycle::Stop) and [`Recount`](target::Recount) to its children
 //! - owns: the children, what each was started from, and their restart budgets
 //! - timer: the next scan, armed when the last one has ended
 //!
@@ -13,6 +13,7 @@
 //! overlap, and the successor would not know what the last of them found.
 
 mod budget;
+mod child;
 mod reconcile;
 
 use std::{
@@ -22,26 +23,24 @@ use std::{
 };
 
 use actix::prelude::*;
-use futures_util::future::ready;
+use futures_util::future::{OptionFuture, ready};
 use log::{error, info};
 use tokio::{sync::oneshot, time::Instant};
 
-use self::budget::Budget;
+use self::child::{Child, ChildState};
 use crate::{
-    domain::{Cause, Evidence, Outcome, Slots, Status, Tally, TargetDefinition, TargetId, TargetRow},
+    domain::{Evidence, Status, TargetId, TargetRow},
     event::{NotifiersLoaded, ProbeCompleted},
-    lifecycle::{ChildExited, Drain, Stop},
-    port::{Clock, ProberFactory, StoreError, plan_probe},
+    lifecycle::{ChildExited, Drain},
+    port::{Clock, ProberFactory, StoreError},
     query::{LoadRows, Rows},
-    target::{self, Life, Memory, Post, Pulse, Recount, TargetActor},
+    target::{self, Life, Memory},
 };
 
 /// How soon a new or changed target is probed.
 const FIRST_PROBE: Duration = Duration::from_secs(1);
 /// Over what time the first probes of known targets are spread when the daemon starts.
 const START_SPREAD: Duration = Duration::from_secs(10);
-/// How long a target may be overdue before it is taken for dead.
-const SILENCE: Duration = Duration::from_secs(30);
 
 /// Read the database and act on what changed, now.
 #[derive(Clone, Copy, Debug, Message)]
@@ -92,54 +91,6 @@ pub struct Supervisor {
     acted_on: u64,
     /// Who waits for all children to be gone; `Some` is the end.
     drained: Option<Vec<oneshot::Sender<usize>>>,
-}
-
-struct Child {
-    /// What it shall run by; `None`: it shall not run.
-    wanted: Option<TargetDefinition>,
-    /// What the next life begins from, where the last one left it.
-    memory: Memory,
-    /// The counters of the row at the last scan.
-    counted: Tally,
-    first_within: Duration,
-    budget: Budget,
-    state: ChildState,
-}
-
-enum ChildState {
-    Running {
-        life: Life,
-        addr: Addr<TargetActor>,
-        pulse: Pulse,
-    },
-    /// Was told to stop; its successor, if it is to have one, begins when it is gone.
-    Ending {
-        life: Life,
-        since: Instant,
-    },
-    /// Does not run: died too often, or did not begin yet.
-    Idle,
-}
-
-impl Child {
-    /// Tells the present life to stop; whether there was one.
-    fn end(&mut self) -> bool {
-        if let ChildState::Running { life, addr, .. } = &self.state {
-            #[expect(clippy::disallowed_methods, reason = "once a life")]
-            addr.do_send(Stop);
-            self.state = ChildState::Ending { life: *life, since: Instant::now() };
-        }
-        !matches!(self.state, ChildState::Idle)
-    }
-
-    /// Whether its life is over although nobody heard of its end.
-    fn is_silent(&self) -> bool {
-        match &self.state {
-            ChildState::Running { addr, pulse, .. } => !addr.connected() || pulse.overdue() > SILENCE,
-            ChildState::Ending { since, .. } => since.elapsed() > SILENCE,
-            ChildState::Idle => false,
-        }
-    }
 }
 
 impl Supervisor {
@@ -211,8 +162,10 @@ impl Supervisor {
         for id in &plan.stop {
             self.dismiss(*id);
         }
-        for row in enabled.values() {
-            self.follow_resets(row);
+        for (id, row) in &enabled {
+            if let Some(child) = self.children.get_mut(id) {
+                child.follow_reset(row.state.tally);
+            }
         }
         self.bury_the_silent(ctx);
         let reloaded =
@@ -230,23 +183,12 @@ impl Supervisor {
         let first_within = if known { START_SPREAD } else { FIRST_PROBE };
         match self.children.entry(row.id) {
             Entry::Occupied(mut entry) => {
-                let child = entry.get_mut();
-                child.wanted = Some(row.definition.clone());
-                child.first_within = first_within;
-                child.budget = Budget::default();
-                if !child.end() {
+                if !entry.get_mut().change(row, first_within) {
                     self.begin(row.id, ctx);
                 }
             }
             Entry::Vacant(entry) => {
-                entry.insert(Child {
-                    wanted: Some(row.definition.clone()),
-                    memory: Memory::stored(&row.state),
-                    counted: row.state.tally,
-                    first_within,
-                    budget: Budget::default(),
-                    state: ChildState::Idle,
-                });
+                entry.insert(Child::new(row, first_within));
                 self.begin(row.id, ctx);
             }
         }
@@ -264,32 +206,11 @@ impl Supervisor {
 
     /// Begins a life of a child that does not run.
     fn begin(&mut self, id: TargetId, ctx: &mut Context<Self>) {
-        self.lives += 1;
-        let life = Life { target: id, number: self.lives };
-        let Some(child) = self.children.get_mut(&id) else {
-            return;
-        };
-        let Some(definition) = &child.wanted else {
-            return;
-        };
-        let (target, prober) = plan_probe(&*self.links.probers, id, definition);
-        let pulse = Pulse::new(child.first_within);
-        let post = Post {
-            life,
-            target: Arc::new(target),
-            prober,
-            first_within: child.first_within,
-            memory: child.memory.clone(),
-            hearers: self.links.hearers.clone(),
-            parent: ctx.address().recipient(),
-            pulse: pulse.clone(),
-            clock: self.links.clock.clone(),
-        };
-        // A successor of a hung life gets another thread.
-        let threads = &self.links.threads;
-        let thread = &threads[(id.0 as usize).wrapping_add(child.budget.deaths()) % threads.len()];
-        let addr = TargetActor::start_in_arbiter(thread, |_| TargetActor::new(post));
-        child.state = ChildState::Running { life, addr, pulse };
+        if let Some(child) = self.children.get_mut(&id) {
+            self.lives += 1;
+            let life = Life { target: id, number: self.lives };
+            child.begin(life, &self.links, ctx.address().recipient());
+        }
     }
 
     /// The present life of a child is over: `died`, or as it was told to.
@@ -311,45 +232,13 @@ impl Supervisor {
             }
             Some(how) => {
                 error!("the actor of target {id} {how} too often and is suspended until its row changes");
-                self.tell_suspension(id, how, ctx);
+                let event = child.suspension(id, how, self.links.clock.now());
+                for hearer in &self.links.hearers {
+                    let told = event.clone().map(|event| hearer.send(event));
+                    ctx.spawn(OptionFuture::from(told).into_actor(self).map(|_, _, _| ()));
+                }
             }
         }
-    }
-
-    fn tell_suspension(&mut self, id: TargetId, how: &str, ctx: &mut Context<Self>) {
-        let Some(child) = self.children.get_mut(&id) else {
-            return;
-        };
-        let Some(definition) = &child.wanted else {
-            return;
-        };
-        let target = Arc::new(definition.read(id).0);
-        let (deaths, minutes) = (budget::DEATHS, budget::WINDOW.as_secs() / 60);
-        let reason = format!(
-            "skypunch failed: the actor of this target {how} more than {deaths} times within {minutes} \
-             minutes; change the row to try again"
-        );
-        let outcome = Outcome::fail(Cause::Internal, reason);
-        let at = self.links.clock.now();
-        let Some(event) = child.memory.take_in(&target, at, outcome, Slots::default()) else {
-            return;
-        };
-        for hearer in &self.links.hearers {
-            ctx.spawn(hearer.send(event.clone()).into_actor(self).map(|_, _, _| ()));
-        }
-    }
-
-    fn follow_resets(&mut self, row: &TargetRow) {
-        let Some(child) = self.children.get_mut(&row.id) else {
-            return;
-        };
-        if row.state.tally.was_reset_since(&child.counted)
-            && let ChildState::Running { addr, .. } = &child.state
-        {
-            #[expect(clippy::disallowed_methods, reason = "at most one a scan and child")]
-            addr.do_send(Recount(row.state.tally));
-        }
-        child.counted = row.state.tally;
     }
 
     /// The net under [`ChildExited`]: who is gone without a word, or silent, is replaced.
@@ -441,6 +330,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        domain::{Cause, Outcome, Tally},
         persister::Persister,
         testing::{
             Collector, Fault, Faults, FaultyStore, MemoryStore, ScriptedProbers, Step, TestClock,

@@ -1,0 +1,138 @@
+//! One child of the supervisor: what it shall run by, and how it lives.
+
+use std::{sync::Arc, time::Duration};
+
+use actix::prelude::*;
+use time::OffsetDateTime;
+use tokio::time::Instant;
+
+use super::{
+    Links,
+    budget::{Budget, DEATHS, WINDOW},
+};
+use crate::{
+    domain::{Cause, Outcome, Slots, Tally, TargetDefinition, TargetId, TargetRow},
+    event::ProbeCompleted,
+    lifecycle::{ChildExited, Stop},
+    port::plan_probe,
+    target::{Life, Memory, Post, Pulse, Recount, TargetActor},
+};
+
+/// How long a target may be overdue before it is taken for dead.
+const SILENCE: Duration = Duration::from_secs(30);
+
+pub(super) struct Child {
+    /// What it shall run by; `None`: it shall not run.
+    pub wanted: Option<TargetDefinition>,
+    /// What the next life begins from, where the last one left it.
+    pub memory: Memory,
+    /// How soon the next life probes first.
+    pub first_within: Duration,
+    pub budget: Budget,
+    pub state: ChildState,
+    /// The counters of the row at the last scan.
+    counted: Tally,
+}
+
+pub(super) enum ChildState {
+    Running {
+        life: Life,
+        addr: Addr<TargetActor>,
+        pulse: Pulse,
+    },
+    /// Was told to stop; its successor, if it is to have one, begins when it is gone.
+    Ending {
+        life: Life,
+        since: Instant,
+    },
+    /// Does not run: died too often, or did not begin yet.
+    Idle,
+}
+
+impl Child {
+    /// A child of this row, not yet begun.
+    pub fn new(row: &TargetRow, first_within: Duration) -> Self {
+        Self {
+            wanted: Some(row.definition.clone()),
+            memory: Memory::stored(&row.state),
+            first_within,
+            budget: Budget::default(),
+            state: ChildState::Idle,
+            counted: row.state.tally,
+        }
+    }
+
+    /// Shall run by its row as it stands now; whether a life must end before.
+    pub fn change(&mut self, row: &TargetRow, first_within: Duration) -> bool {
+        self.wanted = Some(row.definition.clone());
+        self.first_within = first_within;
+        self.budget = Budget::default();
+        self.end()
+    }
+
+    /// Begins a life, which tells `parent` when it ends.
+    pub fn begin(&mut self, life: Life, links: &Links, parent: Recipient<ChildExited<Life, Memory>>) {
+        let Some(definition) = &self.wanted else {
+            return;
+        };
+        let (target, prober) = plan_probe(&*links.probers, life.target, definition);
+        let pulse = Pulse::new(self.first_within);
+        let post = Post {
+            life,
+            target: Arc::new(target),
+            prober,
+            first_within: self.first_within,
+            memory: self.memory.clone(),
+            hearers: links.hearers.clone(),
+            parent,
+            pulse: pulse.clone(),
+            clock: links.clock.clone(),
+        };
+        // The successor of one that hung gets another thread.
+        let threads = &links.threads;
+        let thread = &threads[(life.target.0 as usize).wrapping_add(self.budget.deaths()) % threads.len()];
+        let addr = TargetActor::start_in_arbiter(thread, |_| TargetActor::new(post));
+        self.state = ChildState::Running { life, addr, pulse };
+    }
+
+    /// Tells the present life to stop; whether there was one.
+    pub fn end(&mut self) -> bool {
+        if let ChildState::Running { life, addr, .. } = &self.state {
+            #[expect(clippy::disallowed_methods, reason = "once a life")]
+            addr.do_send(Stop);
+            self.state = ChildState::Ending { life: *life, since: Instant::now() };
+        }
+        !matches!(self.state, ChildState::Idle)
+    }
+
+    /// Whether its life is over although nobody heard of its end.
+    pub fn is_silent(&self) -> bool {
+        match &self.state {
+            ChildState::Running { addr, pulse, .. } => !addr.connected() || pulse.overdue() > SILENCE,
+            ChildState::Ending { since, .. } => since.elapsed() > SILENCE,
+            ChildState::Idle => false,
+        }
+    }
+
+    /// Goes on from the counters of the row if somebody reset them.
+    pub fn follow_reset(&mut self, counted: Tally) {
+        if counted.was_reset_since(&self.counted)
+            && let ChildState::Running { addr, .. } = &self.state
+        {
+            #[expect(clippy::disallowed_methods, reason = "at most one a scan")]
+            addr.do_send(Recount(counted));
+        }
+        self.counted = counted;
+    }
+
+    /// What is told of a child that died too often.
+    pub fn suspension(&mut self, id: TargetId, how: &str, at: OffsetDateTime) -> Option<ProbeCompleted> {
+        let target = Arc::new(self.wanted.as_ref()?.read(id).0);
+        let minutes = WINDOW.as_secs() / 60;
+        let reason = format!(
+            "skypunch failed: the actor of this target {how} more than {DEATHS} times within {minutes} minutes; \
+             change the row to try again"
+        );
+        self.memory.take_in(&target, at, Outcome::fail(Cause::Internal, reason), Slots::default())
+    }
+}
