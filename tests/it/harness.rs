@@ -20,7 +20,7 @@ use crate::support::wait::wait_until;
 const STOPS_WITHIN: Duration = Duration::from_secs(30);
 
 /// Quick, and on a port that the system chooses.
-const CONFIG: &str = r#"
+pub const CONFIG: &str = r#"
 [database]
 flush_interval = "50ms"
 [daemon]
@@ -34,6 +34,7 @@ listen = "127.0.0.1:0"
 /// Whatever test has a daemon there must have stopped it when this is dropped.
 pub struct Home {
     dir: tempfile::TempDir,
+    env: Vec<(String, String)>,
 }
 
 /// What a command said.
@@ -60,7 +61,12 @@ impl Home {
     pub fn with_config(config: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("skypunch.toml"), config).unwrap();
-        Self { dir }
+        Self { dir, env: Vec::new() }
+    }
+
+    /// Sets a variable for every command from now on.
+    pub fn env(&mut self, name: &str, value: impl Into<String>) {
+        self.env.push((name.to_owned(), value.into()));
     }
 
     pub fn path(&self) -> &Path {
@@ -80,6 +86,7 @@ impl Home {
                 command.env_remove(name);
             }
         }
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command.args(["--config".as_ref(), self.path().join("skypunch.toml").as_os_str()]);
         command.args(["--state-dir".as_ref(), self.path().join("state").as_os_str()]);
         command.args(args).stdin(Stdio::null());
@@ -169,8 +176,7 @@ impl Daemon {
     /// Waits until the process ends by itself.
     pub fn ends(mut self) -> (ExitStatus, Home) {
         let status = wait(self.child.take().unwrap());
-        let home = Home { dir: std::mem::replace(&mut self.home.dir, tempfile::tempdir().unwrap()) };
-        (status, home)
+        (status, std::mem::replace(&mut self.home, Home::new()))
     }
 
     /// Ends it as a crash would.

@@ -92,6 +92,11 @@ impl MariaDb {
         Database { url, tls: DatabaseTls::Prefer, ca_file: None, flush_interval: Duration::from_millis(50) }
     }
 
+    /// The server's port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// The server's Unix socket.
     pub fn socket(&self) -> PathBuf {
         self.folder.path().join("socket")

@@ -2,6 +2,8 @@
 
 pub mod http;
 pub mod mariadb;
+pub mod operator;
 pub mod postfix;
+pub mod site;
 pub mod tls;
 pub mod wait;

@@ -124,6 +124,30 @@ impl Postfix {
         fs::read(mail.unwrap().path()).unwrap()
     }
 
+    /// Waits for a mail to `mailbox` with this in its subject, and returns its text.
+    pub async fn mail_about(&self, mailbox: &str, subject: &str) -> String {
+        let folder = self.home.path().join("mail").join(mailbox).join("new");
+        let about =
+            |mail: &String| mail.lines().any(|line| line.starts_with("Subject: ") && line.contains(subject));
+        wait_until(&format!("a mail about {subject}"), || {
+            let mut mails =
+                fs::read_dir(&folder).ok()?.filter_map(|mail| fs::read_to_string(mail.ok()?.path()).ok());
+            mails.find(&about)
+        })
+        .await
+    }
+
+    /// The authority of its certificate, as a file.
+    pub fn ca_file(&self) -> PathBuf {
+        let path = self.home.path().join("ca.pem");
+        let base64 = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, &self.ca);
+        let lines: Vec<&str> =
+            base64.as_bytes().chunks(64).map(|l| std::str::from_utf8(l).unwrap()).collect();
+        let pem = format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"));
+        fs::write(&path, pem).unwrap();
+        path
+    }
+
     /// Waits until a client has left, and returns what the log sums up of its commands.
     pub async fn commands_of_client(&self) -> String {
         let last =
