@@ -9,13 +9,14 @@ use std::{
 };
 
 use async_trait::async_trait;
+use mysql_async::prelude::Queryable;
 use rusqlite::Connection;
 use skypunch::{
     settings::{Database, DatabaseTls, DatabaseUrl},
     store::{self, OpenError},
 };
 use skypunch_actors::{
-    domain::{Batch, Cause, Outcome, Secret, Status, TargetDefinition, TargetId, TargetNews},
+    domain::{Batch, Cause, Edge, Incident, Outcome, Secret, Status, TargetDefinition, TargetId, TargetNews},
     port::{Store, StoreError},
     store_contract,
     testing::store_suite::{Operator, Subject},
@@ -178,24 +179,33 @@ async fn an_endless_text_is_cut_and_still_seen_to_be_too_long() {
     assert_eq!(faults[0].to_string(), "name: is longer than 255 characters");
 }
 
+async fn a_deleted_target_takes_its_incidents_along(store: &Arc<dyn Store>, shell: &impl Shell) {
+    let id = add(store, "home").await;
+    let begun = Incident::begin(datetime!(2026-01-01 12:00 UTC), 1);
+    let edge = Edge { from: Status::New, to: Status::Fail };
+    let outcome = Outcome::fail(Cause::Dns, "no such host");
+    let news = TargetNews::of(&outcome, begun.started_at, Status::Fail, Some((edge, Some(begun))));
+    store.write(&Batch { sequence: 1, targets: [(id, news)].into(), ..Batch::default() }).await.unwrap();
+    let incident = async || store.load_targets().await.unwrap()[0].state.incident;
+    assert_eq!(incident().await, Some(begun));
+
+    store.delete_target(id).await.unwrap();
+    let same_id = format!("INSERT INTO targets (id, name, url) VALUES ({id}, 'home', 'http://h/')");
+    shell.sql(&same_id).await;
+    assert_eq!(incident().await, None);
+}
+
 #[tokio::test]
-async fn a_deleted_target_takes_its_incidents_along() {
-    for subject in [sqlite().await, mysql().await] {
-        let store = subject.store;
-        let id = add(&store, "home").await;
-        let begun = skypunch_actors::domain::Incident::begin(datetime!(2026-01-01 12:00 UTC), 1);
-        let edge = skypunch_actors::domain::Edge { from: Status::New, to: Status::Fail };
-        let outcome = Outcome::fail(Cause::Dns, "no such host");
-        let news = TargetNews::of(&outcome, begun.started_at, Status::Fail, Some((edge, Some(begun))));
-        let batch = Batch { sequence: 1, targets: [(id, news)].into(), ..Batch::default() };
-        store.write(&batch).await.unwrap();
-        store.delete_target(id).await.unwrap();
-        // Whoever gets the same id by hand does not inherit it.
-        subject.operator.insert_target("again", "http://h/").await;
-        let row = store.load_targets().await.unwrap().remove(0);
-        subject.operator.delete_target(row.id).await;
-        assert_eq!(row.state.incident, None);
-    }
+async fn a_deleted_target_takes_its_incidents_along_on_sqlite() {
+    let shell = SqliteShell(TempDir::new().unwrap());
+    a_deleted_target_takes_its_incidents_along(&store::open(&shell.settings()).await.unwrap(), &shell).await;
+}
+
+#[tokio::test]
+async fn a_deleted_target_takes_its_incidents_along_on_mysql() {
+    let server = MariaDb::start().await;
+    a_deleted_target_takes_its_incidents_along(&store::open(&server.settings()).await.unwrap(), &server)
+        .await;
 }
 
 #[tokio::test]
@@ -269,9 +279,10 @@ async fn a_frozen_server_leaves_no_answer_for_the_wrong_question() {
     let id = add(&store, "home").await;
     store.write(&passed(1, id)).await.unwrap();
 
-    server.freeze();
+    server.freeze().await;
     let patience = Duration::from_millis(200);
-    for _ in 0..12 {
+    // More calls than the pool has connections.
+    for _ in 0..5 {
         assert!(timeout(patience, store.load_notifiers()).await.is_err());
         assert!(timeout(patience, store.write(&passed(2, id))).await.is_err());
     }
@@ -289,10 +300,7 @@ async fn what_locks_a_row_delays_a_write_that_is_then_right() {
     let server = MariaDb::start().await;
     let store = store::open(&server.settings()).await.unwrap();
     let id = add(&store, "home").await;
-    let settings = server.settings();
-    let operator = mysql_async::Conn::new(options(&settings)).await;
-    let mut operator = operator.unwrap();
-    use mysql_async::prelude::Queryable;
+    let mut operator = server.administrator().await;
     operator.query_drop("BEGIN").await.unwrap();
     operator.query_drop("SELECT * FROM targets FOR UPDATE").await.unwrap();
     let given_up = timeout(Duration::from_millis(200), store.write(&passed(1, id))).await;
@@ -300,17 +308,6 @@ async fn what_locks_a_row_delays_a_write_that_is_then_right() {
     operator.query_drop("COMMIT").await.unwrap();
     store.write(&passed(1, id)).await.unwrap();
     assert_eq!(pass_count(&store).await, 1, "given up and sent again, and counted once");
-}
-
-fn options(settings: &Database) -> mysql_async::OptsBuilder {
-    let DatabaseUrl::Mysql { host, port, .. } = &settings.url else { unreachable!("a server") };
-    mysql_async::OptsBuilder::default()
-        .ip_or_hostname(host.as_str())
-        .tcp_port(*port)
-        .prefer_socket(false)
-        .user(Some(USER))
-        .pass(Some(PASSWORD))
-        .db_name(Some(DATABASE))
 }
 
 #[tokio::test]

@@ -40,8 +40,8 @@ pub(in crate::store) async fn migrate(settings: &Database) -> Result<Migrated, O
     for migration in &planned {
         apply(&mut connection, migration).await?;
     }
-    // The lock ends with the connection: here, or where a failure drops it.
-    connection.disconnect().await.map_err(error::open)?;
+    // The lock ends with the connection, however that ends: here, or where a failure drops it.
+    drop(connection.disconnect().await);
     Ok(schema::done(found, &planned))
 }
 

@@ -32,12 +32,16 @@ pub const PASSWORD: &str = "hunter2-of-the-database";
 pub const DATABASE: &str = "skypunch";
 
 /// Small enough to copy for each test.
-const SMALL: [&str; 4] = [
+const SMALL: [&str; 5] = [
     "--innodb-log-file-size=4M",
     "--innodb-data-file-path=ibdata1:8M:autoextend",
+    "--innodb-autoextend-increment=1",
     "--innodb-buffer-pool-size=16M",
     "--innodb-temp-data-file-path=ibtmp1:4M:autoextend",
 ];
+
+/// Before the waiting itself gives up, which cannot say why.
+const START_WITHIN: Duration = Duration::from_secs(50);
 
 /// A running server. Dropping it kills it.
 pub struct MariaDb {
@@ -102,7 +106,7 @@ impl MariaDb {
         self.folder.path().join("socket")
     }
 
-    /// Runs statements as the server's administrator, in skypunch's database where there is one.
+    /// Runs statements as the server's administrator.
     pub async fn sql(&self, statements: &str) {
         self.administrator().await.query_drop(statements).await.unwrap();
     }
@@ -126,7 +130,8 @@ impl MariaDb {
         dump
     }
 
-    async fn administrator(&self) -> Conn {
+    /// A connection of the server's administrator, in skypunch's database where there is one.
+    pub async fn administrator(&self) -> Conn {
         let socket = self.socket().display().to_string();
         // Whatever old data need.
         let session = "SET SESSION sql_mode = '', time_zone = '+00:00'";
@@ -176,14 +181,28 @@ impl MariaDb {
         let watch = r#""$@" & server=$!; read -r _; kill -CONT $server; kill -KILL $server; wait $server"#;
         let mut command = Command::new("sh");
         command.args(["-c", watch, "sh"]).args(server);
-        let shell = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        // What goes wrong before the log is open.
+        let console = fs::File::create(path("console")).unwrap();
+        let shell = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(console).spawn();
         self.process = Some(shell.expect("sh starts"));
-        wait_until("mariadbd answers", || UnixStream::connect(self.socket()).ok()).await;
+        let answers = wait_until("mariadbd answers", || UnixStream::connect(self.socket()).ok());
+        if tokio::time::timeout(START_WITHIN, answers).await.is_err() {
+            let read = |name| fs::read_to_string(path(name)).unwrap_or_else(|e| e.to_string());
+            panic!("mariadbd does not start:\n{}\n{}", read("console"), read("log"));
+        }
     }
 
     /// Stops the server in the middle of whatever it does: it accepts connections and never answers.
-    pub fn freeze(&self) {
+    pub async fn freeze(&self) {
         kill_process(self.pid(), Signal::STOP).unwrap();
+        // The signal is on its way to some threads while others still answer.
+        let stands_still = async || {
+            let threads = fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
+            let stat =
+                |thread: io::Result<fs::DirEntry>| fs::read_to_string(thread.unwrap().path().join("stat"));
+            threads.map(stat).all(|stat| stat.is_ok_and(|stat| stat.contains(") T ")))
+        };
+        wait_until("the server stands still", Duration::from_secs(10), stands_still).await;
     }
 
     /// Lets it go on.

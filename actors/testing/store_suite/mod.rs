@@ -1,0 +1,137 @@
+//! The contract of [`Store`]: one function a guarantee, run over every backend by [`store_contract!`].
+//!
+//! [`store_contract!`]: crate::store_contract
+
+mod given;
+mod incidents;
+mod results;
+mod rows;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+pub use incidents::*;
+pub use results::*;
+pub use rows::*;
+
+use crate::{domain::TargetId, port::Store};
+
+/// An empty store, and somebody who works on its rows behind its back.
+pub struct Subject {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The operator; keeps the database alive.
+    pub operator: Box<dyn Operator>,
+}
+
+/// Does with plain SQL what operators do.
+#[async_trait]
+pub trait Operator: Send + Sync {
+    /// `INSERT INTO targets (name, url) VALUES (…)`
+    async fn insert_target(&self, name: &str, url: &str);
+    /// `INSERT INTO notifiers (name, type, address) VALUES (…)`
+    async fn insert_notifier(&self, name: &str, kind: &str, address: &str);
+    /// `UPDATE targets SET url = … WHERE id = …`
+    async fn set_url(&self, id: TargetId, url: &str);
+    /// Sets `pass_count`, `fail_count` and `repeated_fails` to 0.
+    async fn reset_counters(&self, id: TargetId);
+    /// `DELETE FROM targets WHERE id = …`
+    async fn delete_target(&self, id: TargetId);
+    /// Starts a second daemon on the same database.
+    async fn second_store(&self) -> Arc<dyn Store>;
+}
+
+/// Makes a test of every guarantee in a module `$name`; `$subject` is a future of a [`Subject`].
+///
+/// [`Subject`]: crate::testing::store_suite::Subject
+#[macro_export]
+macro_rules! store_contract {
+    ($name:ident, $subject:expr) => {
+        mod $name {
+            use super::*;
+
+            $crate::store_contract! { @tests $subject;
+                a_bare_insert_gets_the_defaults
+                rows_are_loaded_by_id
+                a_definition_is_kept_as_it_was_added
+                any_text_is_kept
+                a_taken_name_is_refused
+                of_two_who_add_one_name_at_once_one_is_refused
+                an_id_is_never_given_twice
+                rows_are_enabled_disabled_and_deleted
+                what_is_not_there_is_not_found
+                a_write_adds_to_the_counters
+                a_run_of_failures_goes_on_until_a_pass
+                a_counter_that_an_operator_resets_is_added_to
+                an_edited_definition_survives_a_write
+                a_deleted_row_stays_deleted
+                a_batch_counts_once_however_often_it_is_sent
+                each_daemon_counts_its_own_batches
+                the_previous_status_changes_on_an_edge_only
+                an_incident_is_shown_until_it_ends
+                an_incident_may_begin_and_end_in_one_batch
+                a_newer_incident_ends_one_whose_end_was_lost
+                deliveries_are_counted
+                a_reason_is_kept_up_to_its_limit
+                times_are_kept_to_the_millisecond
+                an_empty_batch_changes_nothing
+                many_targets_are_written_at_once
+                a_dropped_call_harms_no_later_one
+            }
+        }
+    };
+    (@tests $subject:expr; $($test:ident)*) => {
+        $(
+            #[tokio::test]
+            async fn $test() {
+                let subject = $subject.await;
+                $crate::testing::store_suite::$test(&subject).await;
+            }
+        )*
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{NotifierDefinition, NotifierRow, Secret, Tally, TargetDefinition, TargetRow};
+    use crate::testing::{
+        MemoryStore,
+        fixtures::{notifier_row, target_row},
+    };
+
+    #[async_trait]
+    impl Operator for MemoryStore {
+        async fn insert_target(&self, name: &str, url: &str) {
+            let definition = TargetDefinition::new(name, url);
+            self.put_target(TargetRow { definition, ..target_row(1, name) });
+        }
+
+        async fn insert_notifier(&self, name: &str, kind: &str, address: &str) {
+            let definition = NotifierDefinition::new(name, kind, address);
+            self.put_notifier(NotifierRow { definition, ..notifier_row(2, name) });
+        }
+
+        async fn set_url(&self, id: TargetId, url: &str) {
+            self.edit_target(id, |row| row.definition.url = Secret::new(url));
+        }
+
+        async fn reset_counters(&self, id: TargetId) {
+            self.edit_target(id, |row| row.state.tally = Tally::default());
+        }
+
+        async fn delete_target(&self, id: TargetId) {
+            self.remove_target(id);
+        }
+
+        async fn second_store(&self) -> Arc<dyn Store> {
+            Arc::new(self.clone())
+        }
+    }
+
+    store_contract!(memory, async {
+        let store = MemoryStore::default();
+        Subject { operator: Box::new(store.clone()), store: Arc::new(store) }
+    });
+}
