@@ -68,7 +68,7 @@ async fn every_probe_of_an_outage_is_counted_once() {
         wait_until("a probe", || (server.requests().len() > seen).then_some(())).await;
         database.restart().await;
     }
-    database.freeze();
+    database.freeze().await;
     let seen = server.requests().len();
     wait_until("a probe", || (server.requests().len() > seen + 2).then_some(())).await;
     database.thaw();

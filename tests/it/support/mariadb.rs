@@ -196,13 +196,13 @@ impl MariaDb {
     pub async fn freeze(&self) {
         kill_process(self.pid(), Signal::STOP).unwrap();
         // The signal is on its way to some threads while others still answer.
-        let stands_still = async || {
+        let stands_still = || {
             let threads = fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
             let stat =
                 |thread: io::Result<fs::DirEntry>| fs::read_to_string(thread.unwrap().path().join("stat"));
-            threads.map(stat).all(|stat| stat.is_ok_and(|stat| stat.contains(") T ")))
+            threads.map(stat).all(|stat| stat.is_ok_and(|stat| stat.contains(") T "))).then_some(())
         };
-        wait_until("the server stands still", Duration::from_secs(10), stands_still).await;
+        wait_until("the server stands still", stands_still).await;
     }
 
     /// Lets it go on.
