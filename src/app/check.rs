@@ -7,14 +7,11 @@ use skypunch_actors::{
     port::{Store, StoreError, plan_probe, plan_sink},
 };
 
-use super::Kinds;
-use crate::{
-    cli::Findings,
-    clock::SystemClock,
-    logging,
-    settings::Settings,
-    store::{self, OpenError, SCHEMA},
+use super::{
+    Kinds,
+    database::{self, DatabaseError},
 };
+use crate::{cli::Findings, clock::SystemClock, logging, settings::Settings, store::SCHEMA};
 
 /// Takes in the check of one thing.
 fn note(findings: &mut Findings, what: &str, result: Result<String, String>) {
@@ -34,11 +31,11 @@ pub async fn check(settings: &Settings) -> Findings {
         Ok(_) => {}
         Err(error) => note(&mut findings, "probe", Err(text::chain(error))),
     }
-    let database = database(settings).await;
-    let current = matches!(database, Ok((_, true)));
-    note(&mut findings, "database", database.map(|(fact, _)| fact).map_err(|error| text::chain(&error)));
+    let found = schema(settings).await;
+    let current = matches!(found, Ok((_, true)));
+    note(&mut findings, "database", found.map(|(fact, _)| fact).map_err(|error| text::chain(&error)));
     if let (true, Ok(kinds)) = (current, kinds) {
-        match store::open(&settings.database).await {
+        match database::open(settings).await {
             Err(error) => note(&mut findings, "database", Err(text::chain(&error))),
             Ok(store) => rows(&*store, &kinds, &mut findings).await,
         }
@@ -47,8 +44,8 @@ pub async fn check(settings: &Settings) -> Findings {
 }
 
 /// Says what the database is, and whether its rows can be read as they are.
-async fn database(settings: &Settings) -> Result<(String, bool), OpenError> {
-    let found = store::inspect(&settings.database).await?;
+async fn schema(settings: &Settings) -> Result<(String, bool), DatabaseError> {
+    let found = database::inspect(settings).await?;
     let backend = found.backend;
     Ok(match found.schema {
         Some(version) if version == SCHEMA => (format!("ok ({backend}, schema {version})"), true),

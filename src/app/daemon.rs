@@ -12,14 +12,17 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::{Kinds, core::Core};
+use super::{
+    Kinds,
+    core::Core,
+    database::{self, DatabaseError},
+};
 use crate::{
     clock::SystemClock,
     control::{Actors, Api, BindError, DaemonActors, Pidfile, PidfileError, Server},
     logging::{self, LoggingError, Terminal},
     probe::UserAgentError,
     settings::{Settings, SettingsError, create_state_dir},
-    store::{self, OpenError},
     web,
 };
 
@@ -40,7 +43,7 @@ pub enum RunError {
     Logging(#[from] LoggingError),
     /// The database cannot be used.
     #[error(transparent)]
-    Database(#[from] OpenError),
+    Database(#[from] DatabaseError),
     /// The settings of the probes cannot be used.
     #[error(transparent)]
     Probes(#[from] UserAgentError),
@@ -76,7 +79,7 @@ pub fn run(settings: &Settings, terminal: Terminal) -> Result<(), RunError> {
 
 async fn serve(settings: &Settings) -> Result<(), RunError> {
     let mut signals = Signals::listen()?;
-    let store = store::open(&settings.database).await?;
+    let store = database::open(settings).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let kinds = Kinds::new(settings, clock.clone())?;
     let socket = Server::bind(&settings.daemon.socket, settings.daemon.socket_mode)?;

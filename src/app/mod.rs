@@ -3,6 +3,7 @@
 mod check;
 mod core;
 mod daemon;
+mod database;
 
 use std::sync::Arc;
 
@@ -24,7 +25,6 @@ use crate::{
     probe::{Probers, UserAgentError},
     settings::{Settings, create_state_dir},
     sink::{self, Sinks},
-    store,
 };
 
 /// The kinds of probes and of sinks.
@@ -80,12 +80,12 @@ impl Program for App {
 
     async fn migrate(&self, settings: &Settings) -> Result<String, Failure> {
         create_state_dir(&settings.state_dir)?;
-        Ok(store::migrate(&settings.database).await?.to_string())
+        Ok(database::migrate(settings).await?.to_string())
     }
 
     async fn offline(&self, settings: &Settings) -> Result<Api, Failure> {
         create_state_dir(&settings.state_dir)?;
-        let store = store::open(&settings.database).await?;
+        let store = database::open_as_it_is(settings).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let kinds = Kinds::new(settings, clock.clone())?;
         let persister = Persister::new(store, clock.clone(), settings.database.flush_interval).start();

@@ -1,6 +1,7 @@
 //! Where the database is: `sqlite:PATH`, or `mysql://user:password@host:3306/skypunch?socket=PATH`.
 
 use std::{
+    fmt,
     net::Ipv6Addr,
     path::{Path, PathBuf},
 };
@@ -62,6 +63,24 @@ pub(super) enum DatabaseUrlError {
     /// A parameter that is not `socket`, or a relative path.
     #[error("only `?socket=` and an absolute path may follow")]
     Query,
+}
+
+/// As people write it, but for the password.
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Mysql { user, database, socket: Some(socket), .. } => {
+                write!(f, "mysql://{user}@/{database}?socket={}", socket.display())
+            }
+            Self::Mysql { host, port, user, database, .. } if host.contains(':') => {
+                write!(f, "mysql://{user}@[{host}]:{port}/{database}")
+            }
+            Self::Mysql { host, port, user, database, .. } => {
+                write!(f, "mysql://{user}@{host}:{port}/{database}")
+            }
+        }
+    }
 }
 
 impl DatabaseUrl {
@@ -175,6 +194,15 @@ mod tests {
             database: "skypunch".into(),
             socket: socket.map(PathBuf::from),
         }
+    }
+
+    #[test]
+    fn a_url_is_shown_as_it_was_written_but_for_the_password() {
+        let shown = |text| parse(text).unwrap().to_string();
+        assert_eq!(shown("sqlite:/var/lib/sky.db"), "sqlite:/var/lib/sky.db");
+        assert_eq!(shown("mysql://sky:hunter2@db/sky"), "mysql://sky@db:3306/sky");
+        assert_eq!(shown("mysql://sky:hunter2@[::1]:3307/sky"), "mysql://sky@[::1]:3307/sky");
+        assert_eq!(shown("mysql://sky@/sky?socket=/run/my.sock"), "mysql://sky@/sky?socket=/run/my.sock");
     }
 
     #[test]
