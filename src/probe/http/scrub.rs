@@ -62,6 +62,11 @@ impl Secrets {
         }
     }
 
+    /// What a server sent, as a text without the secrets.
+    pub(super) fn scrub_bytes(&self, bytes: &[u8]) -> String {
+        self.scrub(&String::from_utf8_lossy(bytes)).into_owned()
+    }
+
     /// A text without the secrets.
     pub(super) fn scrub<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut scrubbed = Cow::Borrowed(text);
