@@ -9,8 +9,13 @@ use url::Url;
 
 use crate::net::{Endpoint, EndpointError};
 
-/// The headers of a row that say nothing in confidence, and go along to another host.
+/// The headers of a row that may be shown, and go along to another host.
 const HARMLESS: [&str; 5] = ["accept", "accept-encoding", "accept-language", "content-type", "user-agent"];
+
+/// Whether a header says nothing in confidence.
+pub(super) fn is_harmless(name: &HeaderName) -> bool {
+    HARMLESS.contains(&name.as_str())
+}
 
 /// One request of a probe: the first, or one that a redirect led to.
 pub(super) struct Hop {
@@ -64,7 +69,7 @@ impl Hop {
 
     /// Whether a header of the row goes along.
     pub(super) fn carries(&self, name: &HeaderName) -> bool {
-        (self.at_home || HARMLESS.contains(&name.as_str())) && (self.with_body || name != "content-type")
+        (self.at_home || is_harmless(name)) && (self.with_body || name != "content-type")
     }
 
     /// The URL as it may be shown: a server may have put a token into the query.

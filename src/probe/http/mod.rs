@@ -95,11 +95,10 @@ impl Probe {
                 Err((Cause::Timeout, format!("no answer within {limit} s: {}", sight.progress.stage())))
             }
         };
-        let Sight { mut progress, status, secrets, .. } = sight;
+        let Sight { mut progress, status, .. } = sight;
         let outcome = match found {
             Ok(reason) => Outcome::pass(reason),
             Err((cause, reason)) => {
-                let reason = secrets.scrub(&reason);
                 let phase = if progress.is_connected() { "Response" } else { "Connection" };
                 progress.step(format!("{phase} [FAIL] reason: {reason}"));
                 Outcome::fail(cause, reason)
@@ -118,7 +117,8 @@ impl Probe {
         sight.progress.step(format!("Response [OK] {reason}"));
         let foreign = answer.foreign_coding();
         let headers = if options.assertions.is_empty() { None } else { Some(answer.headers.clone()) };
-        let body = answer.read(options.body_limit, &mut sight.progress).await.map_err(failure)?;
+        let body = answer.read(options.body_limit, &mut sight.progress).await;
+        let body = body.map_err(|error| failure(&error, &sight.secrets))?;
         if let Some(reason) = sight.expiring.take() {
             return Err((Cause::Tls, reason));
         }
@@ -150,7 +150,9 @@ impl Probe {
         let mut followed = 0;
         loop {
             let next = hop.next(answer.status, &answer.headers);
-            let Some(next) = next.map_err(|lost| (Cause::Protocol, lost.to_string()))? else {
+            let Some(next) =
+                next.map_err(|lost| (Cause::Protocol, sight.secrets.scrub(&lost.to_string()).into_owned()))?
+            else {
                 return Ok(answer);
             };
             let shown = sight.secrets.scrub(&next.shown()).into_owned();
@@ -170,7 +172,8 @@ impl Probe {
     /// Sends one request, with the row's credentials where it is `at_home`.
     async fn ask(&self, request: Request, at_home: bool, sight: &mut Sight) -> Result<Answer, Failure> {
         let request = if at_home { self.authorize(request, &mut sight.secrets).await? } else { request };
-        let answer = self.client.send(request, &mut sight.progress).await.map_err(failure)?;
+        let answer = self.client.send(request, &mut sight.progress).await;
+        let answer = answer.map_err(|error| failure(&error, &sight.secrets))?;
         sight.status = Some(answer.status);
         if sight.expiring.is_none() {
             sight.expiring = self.expiring(answer.session.as_ref());
@@ -198,8 +201,14 @@ impl Probe {
     }
 }
 
-fn failure(error: NetError) -> Failure {
-    (error.cause(), error.to_string())
+/// What a server said stands in quotes; the rest of the text is ours.
+fn failure(error: &NetError, secrets: &Secrets) -> Failure {
+    let text = error.to_string();
+    let reason = match text.split_once('`') {
+        Some((ours, theirs)) => format!("{ours}`{}", secrets.scrub(theirs)),
+        None => text,
+    };
+    (error.cause(), reason)
 }
 
 fn judge(expected: &PassResult, status: StatusCode) -> Result<(), Failure> {
