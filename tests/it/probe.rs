@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::support::{
     http::{Act, Server, answer, send},
-    tls::{Ca, now, self_signed},
+    tls::{Ca, now, self_signed, self_signed_authority},
     wait::wait_until,
 };
 
@@ -476,6 +476,11 @@ async fn a_certificate_that_is_wrong_says_how() {
         (
             self_signed("127.0.0.1"),
             "certificate of 127.0.0.1 is self-signed, or its issuer is not trusted or its chain incomplete"
+                .to_owned(),
+        ),
+        (
+            self_signed_authority("127.0.0.1"),
+            "certificate of 127.0.0.1 is one of an authority, for signing others: often self-signed"
                 .to_owned(),
         ),
         (ca.server("example.org"), "certificate is not for 127.0.0.1 but for example.org".to_owned()),
