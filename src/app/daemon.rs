@@ -83,10 +83,12 @@ async fn serve(settings: &Settings) -> Result<(), RunError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let kinds = Kinds::new(settings, clock.clone())?;
     let socket = Server::bind(&settings.daemon.socket, settings.daemon.socket_mode)?;
+    let web = settings.web.listen.map(web::bind).transpose()?;
+    // From here on nothing may fail that can be foreseen: actix panics in actors that are dropped as they run.
     let core = Core::start(settings, store, &kinds, clock.clone())?;
     let (stop, mut stopped) = mpsc::channel(1);
     let control = socket.start(Api::new(api(&core, &kinds, stop, &*clock)));
-    let web = settings.web.listen.map(|address| web::start(address, health(&core))).transpose()?;
+    let web = web.map(|web| web.start(health(&core))).transpose()?;
 
     info!("skypunch {} serves on {}", env!("CARGO_PKG_VERSION"), settings.daemon.socket.display());
     let end = until_end(&core, &mut signals, &mut stopped).await;

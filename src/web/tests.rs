@@ -16,7 +16,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Health, Web, start};
+use super::{Health, Web, bind};
 
 /// How long anything may take before the test says that it hangs.
 const HANGS: Duration = Duration::from_secs(20);
@@ -72,7 +72,7 @@ fn serve(persister: &Addr<Core>) -> Web {
         waiting: well.clone().recipient(),
         measures: well.recipient(),
     };
-    start("127.0.0.1:0".parse().unwrap(), health).unwrap()
+    bind("127.0.0.1:0".parse().unwrap()).unwrap().start(health).unwrap()
 }
 
 /// Sends `request` and returns everything that comes back until the connection ends.
@@ -169,12 +169,6 @@ async fn a_server_that_stops_lets_go_of_its_address() {
 #[actix::test]
 async fn an_address_that_is_taken_is_named() {
     let web = serve(&Core::default().start());
-    let well = Core::default().start();
-    let health = Health {
-        persistence: well.clone().recipient(),
-        waiting: well.clone().recipient(),
-        measures: well.recipient(),
-    };
-    let error = start(web.address, health).err().unwrap();
+    let error = bind(web.address).err().unwrap();
     assert_eq!(error.to_string(), format!("cannot listen on {}, which `web.listen` says", web.address));
 }

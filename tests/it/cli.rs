@@ -74,6 +74,7 @@ fn start_says_why_the_daemon_does_not_come_up() {
     assert_eq!(lines.next(), Some("skypunch: the daemon did not start (exit status: 1)"));
     assert!(said.stderr.contains(&format!("cannot listen on {address}")), "{}", said.stderr);
     assert!(said.stderr.contains("its log ("), "{}", said.stderr);
+    assert!(!home.log().contains("panicked"), "{}", home.log());
     assert!(!home.state("skypunch.pid").exists() && !home.state("skypunch.sock").exists());
 }
 
