@@ -36,7 +36,7 @@ impl Handler<GetPersistence> for Core {
     type Result = ResponseFuture<Persistence>;
 
     fn handle(&mut self, _: GetPersistence, _: &mut Context<Self>) -> Self::Result {
-        let since = datetime!(2026-01-02 03:04:05 UTC);
+        let since = datetime!(2026-01-02 03:04:05.678901 UTC);
         let away = self.away.then(|| Away { since, reason: "connection refused".to_owned() });
         let hangs = self.hangs;
         Box::pin(async move {
@@ -114,7 +114,7 @@ async fn a_database_that_is_away_is_a_problem() {
     assert_eq!(body["status"], "failing");
     assert_eq!(
         body["problems"],
-        json!(["the database is away since 2026-01-02T03:04:05Z: connection refused"])
+        json!(["the database is away since 2026-01-02T03:04:05.678Z: connection refused"])
     );
     assert_eq!(body["database"]["state"], "away");
 }
