@@ -50,7 +50,7 @@ impl Query {
     pub async fn of_rows(settings: &Settings, json: bool, program: &impl Program) -> Result<Self, CliError> {
         match Self::of_daemon(settings, json).await {
             Err(CliError::NoDaemon) => {
-                eprintln!("no daemon is running; reading the database directly");
+                super::complain("no daemon is running; reading the database directly\n");
                 let api = program.offline(settings).await.map_err(CliError::Program)?;
                 Ok(Self { client: Client::in_process(api), json, screen: Screen::of_process() })
             }

@@ -1,6 +1,6 @@
 //! The command line, on the real program.
 
-use std::{collections::BTreeSet, fs, net::TcpListener, process::Stdio};
+use std::{collections::BTreeSet, fs, fs::File, net::TcpListener, process::Stdio};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -86,6 +86,16 @@ async fn a_daemon_that_is_told_to_stop_by_a_signal_ends_well() {
         let (status, home) = daemon.ends();
         assert!(status.success(), "{status}");
         assert!(!home.state("skypunch.sock").exists());
+    }
+}
+
+#[test]
+fn an_exit_code_holds_where_nothing_can_be_said() {
+    let home = Home::with_config("[database]\nurl = \"sqlite:/no/such/directory/skypunch.db\"\n");
+    for (args, code) in [(&["punch"][..], 2), (&["targets"], 1), (&["status"], 1)] {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let ended = home.command(args).stdout(Stdio::null()).stderr(full).status().unwrap();
+        assert_eq!(ended.code(), Some(code), "{args:?}");
     }
 }
 
