@@ -69,8 +69,8 @@ pub struct Persister {
     flush_interval: Duration,
     reading: Link,
     writing: Link,
-    /// The rows as last read or written.
-    rows: Arc<Rows>,
+    /// The rows as last read or written, if they were ever read.
+    rows: Option<Arc<Rows>>,
     pending: Batch,
     /// Is being written, or must be written again.
     unwritten: Option<Arc<Batch>>,
@@ -90,7 +90,7 @@ impl Persister {
             flush_interval,
             reading: Link::new("read", clock.clone()),
             writing: Link::new("written", clock),
-            rows: Arc::default(),
+            rows: None,
             pending: Batch::default(),
             unwritten: None,
             write_in_flight: false,
@@ -127,8 +127,8 @@ impl Persister {
         match result {
             Ok(()) => {
                 self.refusals = 0;
-                if let Some(batch) = self.unwritten.take() {
-                    bring_up_to_date(Arc::make_mut(&mut self.rows), &batch);
+                if let (Some(batch), Some(rows)) = (self.unwritten.take(), &mut self.rows) {
+                    bring_up_to_date(Arc::make_mut(rows), &batch);
                 }
             }
             Err(StoreError::Unavailable(_)) => self.refusals = 0,
@@ -164,9 +164,8 @@ impl Persister {
         }
     }
 
-    /// The rows as last read, with everything that waits.
-    fn rows_with_news(&self) -> Rows {
-        let mut rows = Rows::clone(&self.rows);
+    /// The rows with everything that waits.
+    fn with_news(&self, mut rows: Rows) -> Rows {
         for batch in self.unwritten.as_deref().into_iter().chain([&self.pending]) {
             bring_up_to_date(&mut rows, batch);
         }
@@ -175,7 +174,8 @@ impl Persister {
 
     fn statuses(&self) -> [usize; 4] {
         let mut statuses = [0; 4];
-        for row in self.rows.targets.iter().filter(|row| row.definition.enabled) {
+        let known = self.rows.iter().flat_map(|rows| &rows.targets);
+        for row in known.filter(|row| row.definition.enabled) {
             let unwritten = self.unwritten.as_ref().and_then(|batch| batch.targets.get(&row.id));
             let news = self.pending.targets.get(&row.id).or(unwritten);
             let status = news.map_or(row.state.status, |news| news.status);
@@ -245,8 +245,9 @@ impl Handler<LoadRows> for Persister {
         let read = read(self.store.clone()).into_actor(self);
         Box::pin(read.map(|rows, actor, _| {
             actor.reading.saw(&rows);
-            actor.rows = Arc::new(rows?);
-            Ok(actor.rows.clone())
+            let rows = Arc::new(rows?);
+            actor.rows = Some(rows.clone());
+            Ok(rows)
         }))
     }
 }
@@ -255,14 +256,16 @@ impl Handler<ListRows> for Persister {
     type Result = ResponseActFuture<Self, Result<Rows, StoreError>>;
 
     fn handle(&mut self, _: ListRows, _: &mut Context<Self>) -> Self::Result {
-        if self.reading.away().is_some() {
-            let rows = self.rows_with_news();
+        if let (Some(_), Some(rows)) = (self.reading.away(), &self.rows) {
+            let rows = self.with_news(Rows::clone(rows));
             return Box::pin(async move { Ok(rows) }.into_actor(self));
         }
         let read = read(self.store.clone()).into_actor(self);
-        Box::pin(read.map(|rows, actor, _| match rows {
-            Err(StoreError::Unavailable(_)) if !actor.rows.targets.is_empty() => Ok(actor.rows_with_news()),
-            rows => rows,
+        Box::pin(read.map(|rows, actor, _| match (rows, &actor.rows) {
+            (Err(StoreError::Unavailable(_)), Some(known)) => Ok(actor.with_news(Rows::clone(known))),
+            // What cannot be written stands in no row.
+            (Ok(rows), _) if actor.writing.away().is_some() => Ok(actor.with_news(rows)),
+            (rows, _) => rows,
         }))
     }
 }
@@ -416,6 +419,16 @@ mod tests {
         assert_eq!(rows.targets[0].state.status, Status::Fail);
         assert_eq!(rows.targets[0].state.tally.fail_count, 1);
         assert_eq!(house.persistence().await.targets, [0, 0, 1, 0]);
+    }
+
+    #[actix::test]
+    async fn lists_show_what_cannot_be_written() {
+        let house = house();
+        house.faults.set(Fault::RefusesWrites);
+        house.result(Outcome::fail(Cause::Dns, "no such host"), Status::Fail).await;
+        sleep(Duration::from_millis(501)).await;
+        let rows = house.persister.send(ListRows).await.unwrap().unwrap();
+        assert_eq!(rows.targets[0].state.status, Status::Fail);
     }
 
     #[actix::test]

@@ -3,6 +3,7 @@
 use std::{io, sync::Arc, time::Duration};
 
 use actix::prelude::*;
+use futures_util::future::{OptionFuture, join3};
 use log::{error, info, warn};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use skypunch_actors::{domain::text, port::Clock, supervisor::Reload};
@@ -23,7 +24,7 @@ use crate::{
     logging::{self, LoggingError, Terminal},
     probe::UserAgentError,
     settings::{Settings, SettingsError, create_state_dir},
-    web,
+    web::{self, Web},
 };
 
 /// How often the daemon looks whether its actors live.
@@ -93,15 +94,11 @@ async fn serve(settings: &Settings) -> Result<(), RunError> {
     info!("skypunch {} serves on {}", env!("CARGO_PKG_VERSION"), settings.daemon.socket.display());
     let end = until_end(&core, &mut signals, &mut stopped).await;
 
+    let stop_web = OptionFuture::from(web.map(Web::stop));
     // A second signal means now.
     tokio::select! {
-        () = async {
-            control.stop().await;
-            if let Some(web) = web {
-                web.stop().await;
-            }
-            core.stop(settings.daemon.shutdown_timeout).await;
-        } => {}
+        // Side by side: whoever still waits for an answer must not keep the targets going.
+        _ = join3(control.stop(), stop_web, core.stop(settings.daemon.shutdown_timeout)) => {}
         () = signals.stop() => warn!("told to stop again: what waits is left behind"),
     }
     end

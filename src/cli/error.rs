@@ -25,7 +25,7 @@ pub(super) enum CliError {
     Daemon(#[from] DaemonError),
     #[error("no daemon is running: start it with `skypunch start`")]
     NoDaemon,
-    #[error("{0}")]
+    #[error("the program failed")]
     Program(Failure),
     #[error("cannot write to standard output")]
     Output(#[source] io::Error),
@@ -48,14 +48,16 @@ impl CliError {
             // These have several lines of their own.
             Self::Settings(error) => format!("skypunch: {}\n", with_source(error)),
             Self::Daemon(error) => format!("skypunch: {}\n", with_source(error)),
-            Self::Program(error) => format!("skypunch: {}\n", text::chain(error.as_ref())),
+            Self::Program(Failure { source, .. }) => format!("skypunch: {}\n", text::chain(source.as_ref())),
             // Whoever read it has enough: `skypunch targets | head`.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => String::new(),
             error => format!("skypunch: {}\n", text::chain(error)),
         };
         super::complain(&line);
         match self {
-            Self::Usage(_) | Self::Settings(_) => ExitCode::from(2),
+            Self::Usage(_) | Self::Settings(_) | Self::Program(Failure { of_configuration: true, .. }) => {
+                ExitCode::from(2)
+            }
             _ => ExitCode::FAILURE,
         }
     }

@@ -38,7 +38,24 @@ use crate::{
 };
 
 /// Why the program behind a command failed.
-pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+#[derive(Debug)]
+pub struct Failure {
+    source: Box<dyn std::error::Error + Send + Sync>,
+    of_configuration: bool,
+}
+
+impl<E: std::error::Error + Send + Sync + 'static> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self { source: error.into(), of_configuration: false }
+    }
+}
+
+impl Failure {
+    /// The configuration is wrong: another try without a change will not help.
+    pub fn of_configuration(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self { of_configuration: true, ..error.into() }
+    }
+}
 
 /// What the commands cannot do by themselves. All but `run` are called within an actix system.
 #[async_trait(?Send)]
