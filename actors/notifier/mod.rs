@@ -342,6 +342,19 @@ mod tests {
     }
 
     #[actix::test]
+    async fn a_long_queue_ends_when_its_row_is_at_fault() {
+        let house = house(["ops"], [Answer::Transient(None)]).await;
+        for _ in 0..9_000 {
+            house.fail().await;
+        }
+        let mut row = notifier_row(1, "ops");
+        row.definition.kind.clear();
+        house.load(vec![row]).await;
+        seconds(1).await;
+        assert_eq!((house.ends().len(), house.waiting().await), (9_000, 0));
+    }
+
+    #[actix::test]
     async fn a_changed_row_is_tried_at_once_with_what_waits() {
         let house = house(["ops"], [Answer::Transient(None)]).await;
         house.fail().await;
