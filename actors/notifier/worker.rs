@@ -65,6 +65,13 @@ pub struct Waiting {
     attempts: u32,
 }
 
+impl Waiting {
+    /// A notification that waits from now on.
+    pub fn new(notification: Notification) -> Self {
+        Self { notification, since: Instant::now(), attempts: 0 }
+    }
+}
+
 /// What a worker leaves to its successor.
 pub type Queue = VecDeque<Waiting>;
 
@@ -273,7 +280,7 @@ impl Handler<Deliver> for SinkWorker {
             self.tell_end(&notification, &Err(reason), ctx);
             return;
         }
-        self.queue.push_back(Waiting { notification, since: Instant::now(), attempts: 0 });
+        self.queue.push_back(Waiting::new(notification));
         self.next(ctx);
     }
 }
