@@ -127,12 +127,15 @@ impl Child {
 
     /// What is told of a child that died too often.
     pub fn suspension(&mut self, id: TargetId, how: &str, at: OffsetDateTime) -> Option<ProbeCompleted> {
-        let target = Arc::new(self.wanted.as_ref()?.read(id).0);
+        let (mut target, _) = self.wanted.as_ref()?.read(id);
+        // Nobody looks any more, so no further result will come to confirm this one.
+        target.options.failure_threshold = None;
         let minutes = WINDOW.as_secs() / 60;
         let reason = format!(
             "skypunch failed: the actor of this target {how} more than {DEATHS} times within {minutes} minutes; \
              change the row to try again"
         );
-        self.memory.take_in(&target, at, Outcome::fail(Cause::Internal, reason), Slots::default())
+        let outcome = Outcome::fail(Cause::Internal, reason);
+        self.memory.take_in(&Arc::new(target), at, outcome, Slots::default())
     }
 }

@@ -330,7 +330,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::{Cause, Outcome, Tally},
+        domain::{Cause, Outcome, Secret, Tally},
         persister::Persister,
         testing::{
             Collector, Fault, Faults, FaultyStore, MemoryStore, ScriptedProbers, Step, TestClock,
@@ -453,6 +453,16 @@ mod tests {
         house.store.edit_target(TargetId(1), |row| row.definition.timeout = 5);
         seconds(3).await;
         assert_eq!(house.store.target(TargetId(1)).state.status, Status::Pass);
+    }
+
+    #[actix::test]
+    async fn one_that_is_suspended_fails_at_once_whatever_its_threshold() {
+        let mut row = every_second(1);
+        row.definition.options = Some(Secret::new(r#"{"failure_threshold":3}"#));
+        let house = house([row], [up(), Step::Die]);
+        seconds(60).await;
+        let edges: Vec<_> = house.heard_of(1).iter().filter_map(|e| e.edge).map(|e| e.to).collect();
+        assert_eq!(edges, [Status::Pass, Status::Fail]);
     }
 
     #[actix::test]
