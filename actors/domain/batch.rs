@@ -6,6 +6,9 @@ use time::OffsetDateTime;
 
 use super::{Cause, Edge, Incident, NotifierId, Outcome, Status, Tally, TargetId};
 
+/// How many news of incidents of one target are kept while they cannot be written.
+const INCIDENTS_MAX: usize = 100;
+
 /// Everything that a store writes at once, or not at all.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
@@ -40,7 +43,7 @@ pub struct TargetNews {
     pub last_updated: OffsetDateTime,
     /// What is added to the counters. [`Tally::add`] says what becomes of `repeated_fails`.
     pub counted: Tally,
-    /// Incidents that began or ended, oldest first.
+    /// Incidents that began or ended, oldest first; of very many, the newest.
     pub incidents: Vec<IncidentNews>,
 }
 
@@ -87,6 +90,9 @@ impl TargetNews {
         counted.add(&later.counted);
         let mut incidents = std::mem::take(&mut self.incidents);
         incidents.extend(later.incidents);
+        // A target that flaps for as long as the database is away must not fill the memory. A store ends
+        // what lost its end when it writes a later one.
+        incidents.drain(..incidents.len().saturating_sub(INCIDENTS_MAX));
         *self = Self {
             previous_status: later.previous_status.or(self.previous_status),
             counted,
@@ -145,6 +151,26 @@ mod tests {
         let mut merged = news(false, true);
         merged.merge(news(false, false));
         assert_eq!(merged.previous_status, Some(Status::Pass));
+    }
+
+    #[test]
+    fn however_long_a_target_flaps_its_news_stay_few_and_end_as_it_did() {
+        let mut merged = news(true, false);
+        for second in 0..10_000 {
+            let begun = Incident::begin(datetime!(2026-01-01 0:00 UTC) + time::Duration::seconds(second), 1);
+            for incident in [begun, begun.end(begun.started_at)] {
+                let edge = Edge { from: Status::Pass, to: Status::Fail };
+                merged.merge(TargetNews::of(
+                    &Outcome::pass(""),
+                    begun.started_at,
+                    Status::Pass,
+                    Some((edge, Some(incident))),
+                ));
+            }
+        }
+        assert_eq!(merged.incidents.len(), INCIDENTS_MAX);
+        let last = merged.incidents.last().unwrap().incident;
+        assert_eq!(last.ended_at, Some(datetime!(2026-01-01 2:46:39 UTC)));
     }
 
     proptest! {

@@ -65,6 +65,13 @@ pub struct Waiting {
     attempts: u32,
 }
 
+impl Waiting {
+    /// A notification that waits from now on.
+    pub fn new(notification: Notification) -> Self {
+        Self { notification, since: Instant::now(), attempts: 0 }
+    }
+}
+
 /// What a worker leaves to its successor.
 pub type Queue = VecDeque<Waiting>;
 
@@ -134,8 +141,10 @@ impl SinkWorker {
         let sink = match &self.sink {
             Ok(sink) => sink.clone(),
             Err(faults) => {
-                let reason = faults.clone();
-                self.end(Err(reason), ctx);
+                let result = Err(faults.clone());
+                // In a loop: as many calls within calls as the queue is long would take more stack than there is.
+                while self.end_front(&result, ctx) {}
+                self.answer_drain();
                 return;
             }
         };
@@ -194,11 +203,18 @@ impl SinkWorker {
 
     /// The oldest notification is delivered, or will never be.
     fn end(&mut self, result: Result<Receipt, String>, ctx: &mut Context<Self>) {
-        if let Some(front) = self.queue.pop_front() {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-            self.tell_end(&front.notification, &result, ctx);
-        }
+        self.end_front(&result, ctx);
         self.next(ctx);
+    }
+
+    /// The same, without a look at the next one; whether there was one.
+    fn end_front(&mut self, result: &Result<Receipt, String>, ctx: &mut Context<Self>) -> bool {
+        let Some(front) = self.queue.pop_front() else {
+            return false;
+        };
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.tell_end(&front.notification, result, ctx);
+        true
     }
 
     fn tell_end(
@@ -264,7 +280,7 @@ impl Handler<Deliver> for SinkWorker {
             self.tell_end(&notification, &Err(reason), ctx);
             return;
         }
-        self.queue.push_back(Waiting { notification, since: Instant::now(), attempts: 0 });
+        self.queue.push_back(Waiting::new(notification));
         self.next(ctx);
     }
 }

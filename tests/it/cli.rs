@@ -1,8 +1,14 @@
 //! The command line, on the real program.
 
-use std::{collections::BTreeSet, fs, fs::File, net::TcpListener, process::Stdio};
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    net::TcpListener,
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::{
@@ -97,6 +103,19 @@ fn an_exit_code_holds_where_nothing_can_be_said() {
         let ended = home.command(args).stdout(Stdio::null()).stderr(full).status().unwrap();
         assert_eq!(ended.code(), Some(code), "{args:?}");
     }
+}
+
+#[test]
+fn a_daemon_that_still_waits_for_its_database_can_be_stopped() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let home = Home::with_config(&format!("[database]\nurl = \"mysql://bob@127.0.0.1:{port}/skypunch\"\n"));
+    let mut daemon = home.command(&["run", "--quiet"]).spawn().unwrap();
+    let _connection = silent.accept().unwrap();
+    let told = Instant::now();
+    kill_process(Pid::from_child(&daemon), Signal::TERM).unwrap();
+    assert!(daemon.wait().unwrap().success());
+    assert!(told.elapsed() < Duration::from_secs(5), "{:?}", told.elapsed());
 }
 
 #[test]
