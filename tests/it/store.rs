@@ -311,6 +311,28 @@ async fn what_locks_a_row_delays_a_write_that_is_then_right() {
 }
 
 #[tokio::test]
+async fn texts_are_the_same_whatever_a_server_takes_them_for() {
+    for (charset, collation) in [("utf8mb4", "utf8mb4_unicode_ci"), ("latin1", "latin1_swedish_ci")] {
+        let charset = format!("--character-set-server={charset}");
+        let collation = format!("--collation-server={collation}");
+        let options = ["--skip-character-set-client-handshake", &charset, &collation];
+        let server = MariaDb::start_with(&options).await;
+        let store = store::open(&server.settings()).await.unwrap();
+        let id = add(&store, "東京").await;
+        let edge = Edge { from: Status::New, to: Status::Fail };
+        let outcome = Outcome::fail(Cause::Dns, "no such host: 東京");
+        let at = datetime!(2026-01-01 12:00 UTC);
+        let news = TargetNews::of(&outcome, at, Status::Fail, Some((edge, None)));
+        let batch = Batch { sequence: 1, targets: [(id, news)].into(), ..Batch::default() };
+        store.write(&batch).await.unwrap();
+        let rows = server.query("SELECT HEX(name), HEX(status_description) FROM targets").await;
+        let found: (String, String) = mysql_async::from_row(rows.into_iter().next().unwrap());
+        let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02X}")).collect::<String>();
+        assert_eq!(found, (hex("東京"), hex("no such host: 東京")), "{collation}");
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_password_is_denied_and_not_shown() {
     let server = MariaDb::start().await;
     let wrong = server.settings_of(USER, "hunter2-wrong", DATABASE);
