@@ -193,7 +193,7 @@ fn own_address() -> (IpAddr, TcpListener) {
     let first = std::process::id() << 4;
     let addresses = (0..1 << 20).map(|n| {
         let [_, a, b, c] = first.wrapping_add(n).to_be_bytes();
-        IpAddr::from(Ipv4Addr::new(127, 64 | a % 64, b, c))
+        IpAddr::from(Ipv4Addr::new(127, 64 | (a % 64), b, c))
     });
     let mut free = addresses.filter_map(|ip| Some((ip, TcpListener::bind((ip, TAKEN)).ok()?)));
     free.next().expect("a free loopback address")
