@@ -58,13 +58,13 @@ impl Tls {
         peer: SocketAddr,
         progress: &mut Progress,
     ) -> Result<TlsStream<TcpStream>, NetError> {
+        progress.handshaking(peer);
         if self.trusts_nobody {
             let why =
                 "this system has no certificates to trust: install ca-certificates or set SSL_CERT_FILE";
             return Err(NetError::Tls(why.to_owned()));
         }
         let begun = Instant::now();
-        progress.handshaking(peer);
         let shaken = self.connector.connect(name.clone(), stream).await;
         let stream = shaken.map_err(|error| NetError::Tls(explain(&error, name, peer)))?;
         let step = match stream.get_ref().1.protocol_version() {

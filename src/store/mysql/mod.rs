@@ -1,8 +1,8 @@
 //! MySQL, MariaDB, and what speaks like them: a pool of connections.
 //!
 //! A call whose future is dropped half-way costs its connection: the driver closes one that waits for an
-//! answer, so that no later call gets an answer that is not its own. Statements run strictly and in UTC,
-//! whatever the server's defaults are.
+//! answer, so that no later call gets an answer that is not its own. Statements run strictly, in UTC and
+//! in UTF-8, whatever the server's defaults are.
 
 mod connect;
 mod error;
