@@ -28,6 +28,25 @@ impl Batch {
     }
 }
 
+impl Batch {
+    /// The same news in two batches that are yet to be sent; a single row is given back as it is.
+    pub fn halves(self) -> Result<[Self; 2], Self> {
+        let rows = self.targets.len() + self.notifiers.len();
+        if rows < 2 {
+            return Err(self);
+        }
+        let mut halves = [Self::default(), Self::default()];
+        for (n, (id, news)) in self.targets.into_iter().enumerate() {
+            halves[n % 2].targets.insert(id, news);
+        }
+        for (n, (id, news)) in self.notifiers.into_iter().enumerate() {
+            // From the other end, so that one of each kind is two halves.
+            halves[(n + 1) % 2].notifiers.insert(id, news);
+        }
+        Ok(halves)
+    }
+}
+
 /// What one or more results change in a target's row.
 #[derive(Clone, Debug)]
 pub struct TargetNews {
@@ -144,6 +163,22 @@ mod tests {
         let outcome = if passed { Outcome::pass("") } else { Outcome::fail(Cause::Dns, "") };
         let edge = edge.then_some((Edge { from: Status::Pass, to: Status::Fail }, None));
         TargetNews::of(&outcome, datetime!(2026-01-01 0:00 UTC), Status::Pass, edge)
+    }
+
+    #[test]
+    fn halves_hold_every_row_once_and_end_with_single_rows() {
+        let mut whole = Batch { sequence: 7, ..Batch::default() };
+        (0..5).for_each(|id| drop(whole.targets.insert(TargetId(id), news(true, false))));
+        whole.notifiers.insert(NotifierId(1), NotifierNews { delivered: 1, failed: 0 });
+        let (mut open, mut single) = (vec![whole], Vec::new());
+        while let Some(batch) = open.pop() {
+            match batch.halves() {
+                Ok(halves) => open.extend(halves),
+                Err(row) => single.push(row),
+            }
+        }
+        assert_eq!(single.len(), 6);
+        assert!(single.iter().all(|row| row.sequence == 0 && !row.is_empty()));
     }
 
     #[test]

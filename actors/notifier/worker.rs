@@ -7,7 +7,7 @@
 
 use std::{
     collections::VecDeque,
-    panic::AssertUnwindSafe,
+    panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     sync::{
         Arc,
@@ -119,13 +119,15 @@ impl SinkWorker {
     /// Makes the sink, here on the thread where it will live.
     fn fit(&mut self) {
         match self.fitting.take() {
-            Some(Ok(build)) => self.sink = Ok(build().into()),
-            Some(Err(faults)) => {
-                let faults = Fault::join(&faults);
-                warn!("{} cannot be used: {faults}", self.label);
-                self.sink = Err(faults);
+            Some(Ok(build)) => {
+                let built = catch_unwind(AssertUnwindSafe(build));
+                self.sink = built.map(Rc::from).map_err(|_| "skypunch failed: the sink panicked".to_owned());
             }
+            Some(Err(faults)) => self.sink = Err(Fault::join(&faults)),
             None => {}
+        }
+        if let Err(why) = &self.sink {
+            warn!("{} cannot be used: {why}", self.label);
         }
     }
 
@@ -140,11 +142,10 @@ impl SinkWorker {
         };
         let sink = match &self.sink {
             Ok(sink) => sink.clone(),
-            Err(faults) => {
-                let result = Err(faults.clone());
-                // In a loop: as many calls within calls as the queue is long would take more stack than there is.
-                while self.end_front(&result, ctx) {}
-                self.answer_drain();
+            // Whoever mends the row wants what waited to be told.
+            Err(why) => {
+                let reason = format!("it cannot be used: {why}");
+                self.retry(reason, None, ctx);
                 return;
             }
         };
@@ -195,26 +196,24 @@ impl SinkWorker {
             self.answer_drain();
             return;
         }
-        self.timer = Some(ctx.run_later(wait, |actor, ctx| {
-            actor.timer = None;
-            actor.next(ctx);
-        }));
+        self.next_after(wait, ctx);
     }
 
     /// The oldest notification is delivered, or will never be.
     fn end(&mut self, result: Result<Receipt, String>, ctx: &mut Context<Self>) {
-        self.end_front(&result, ctx);
-        self.next(ctx);
+        if let Some(front) = self.queue.pop_front() {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.tell_end(&front.notification, &result, ctx);
+        }
+        // Not at once: as many calls within calls as the queue is long would take more stack than there is.
+        self.next_after(Duration::ZERO, ctx);
     }
 
-    /// The same, without a look at the next one; whether there was one.
-    fn end_front(&mut self, result: &Result<Receipt, String>, ctx: &mut Context<Self>) -> bool {
-        let Some(front) = self.queue.pop_front() else {
-            return false;
-        };
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
-        self.tell_end(&front.notification, result, ctx);
-        true
+    fn next_after(&mut self, wait: Duration, ctx: &mut Context<Self>) {
+        self.timer = Some(ctx.run_later(wait, |actor, ctx| {
+            actor.timer = None;
+            actor.next(ctx);
+        }));
     }
 
     fn tell_end(
@@ -300,7 +299,7 @@ impl Handler<Refit> for SinkWorker {
     }
 }
 
-/// Tries each that waits once more; answers how many are left.
+/// Tries what waits once more, until one fails; answers how many are left.
 impl Handler<Drain> for SinkWorker {
     type Result = ResponseFuture<usize>;
 

@@ -14,7 +14,7 @@
 mod link;
 mod operator;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use actix::prelude::*;
 use futures_util::future::try_join;
@@ -37,7 +37,7 @@ use crate::{
 /// The waits between attempts to write.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(5) };
 
-/// A batch that the database refused so often is given up: the next may fare better.
+/// A batch that the database refused so often holds a row that is the reason.
 const REFUSALS: u32 = 5;
 
 /// All rows as they stand in the database; while it is away, as last read, with all that came since.
@@ -72,8 +72,9 @@ pub struct Persister {
     /// The rows as last read or written, if they were ever read.
     rows: Option<Arc<Rows>>,
     pending: Batch,
-    /// Is being written, or must be written again.
-    unwritten: Option<Arc<Batch>>,
+    /// The first is being written, or must be written again; more there are only while a row is looked for
+    /// that the database refuses.
+    unwritten: VecDeque<Arc<Batch>>,
     write_in_flight: bool,
     /// How often in a row the database refused the batch.
     refusals: u32,
@@ -92,7 +93,7 @@ impl Persister {
             writing: Link::new("written", clock),
             rows: None,
             pending: Batch::default(),
-            unwritten: None,
+            unwritten: VecDeque::new(),
             write_in_flight: false,
             refusals: 0,
             sequence: 0,
@@ -105,16 +106,19 @@ impl Persister {
         if self.write_in_flight {
             return;
         }
-        if self.unwritten.is_none() && !self.pending.is_empty() {
-            self.sequence += 1;
-            let batch = Batch { sequence: self.sequence, ..std::mem::take(&mut self.pending) };
-            self.unwritten = Some(Arc::new(batch));
+        if self.unwritten.is_empty() && !self.pending.is_empty() {
+            self.unwritten.push_back(Arc::new(std::mem::take(&mut self.pending)));
         }
-        let Some(batch) = self.unwritten.clone() else {
+        let Some(batch) = self.unwritten.front_mut() else {
             self.answer_drain();
             ctx.run_later(self.flush_interval, Self::flush);
             return;
         };
+        if batch.sequence == 0 {
+            self.sequence += 1;
+            Arc::make_mut(batch).sequence = self.sequence;
+        }
+        let batch = batch.clone();
         self.write_in_flight = true;
         let store = self.store.clone();
         let written = within_deadline(async move { store.write(&batch).await });
@@ -127,7 +131,7 @@ impl Persister {
         match result {
             Ok(()) => {
                 self.refusals = 0;
-                if let (Some(batch), Some(rows)) = (self.unwritten.take(), &mut self.rows) {
+                if let (Some(batch), Some(rows)) = (self.unwritten.pop_front(), &mut self.rows) {
                     bring_up_to_date(Arc::make_mut(rows), &batch);
                 }
             }
@@ -135,9 +139,7 @@ impl Persister {
             Err(refused) => {
                 self.refusals += 1;
                 if self.refusals >= REFUSALS {
-                    self.refusals = 0;
-                    let lost = self.unwritten.take().map_or(0, |batch| batch.targets.len());
-                    error!("the results of {lost} targets are lost: {}", text::chain(&refused));
+                    self.divide(&refused);
                 }
             }
         }
@@ -152,9 +154,25 @@ impl Persister {
         }
     }
 
+    /// Looks for the row that the database refuses: in halves, until it stands alone and is given up.
+    fn divide(&mut self, refused: &StoreError) {
+        let Some(batch) = self.unwritten.pop_front() else {
+            return;
+        };
+        match Arc::unwrap_or_clone(batch).halves() {
+            Ok(halves) => halves.into_iter().for_each(|half| self.unwritten.push_front(Arc::new(half))),
+            Err(row) => {
+                let ids = row.targets.keys().map(|id| format!("target {id}"));
+                let ids = ids.chain(row.notifiers.keys().map(|id| format!("notifier {id}")));
+                let whose = ids.collect::<Vec<_>>().join(", ");
+                error!("the news of {whose} are lost: {}", text::chain(refused));
+            }
+        }
+    }
+
     fn waiting(&self) -> usize {
         let count = |batch: &Batch| batch.targets.len() + batch.notifiers.len();
-        count(&self.pending) + self.unwritten.as_deref().map_or(0, count)
+        count(&self.pending) + self.unwritten.iter().map(|batch| count(batch)).sum::<usize>()
     }
 
     fn answer_drain(&mut self) {
@@ -166,7 +184,7 @@ impl Persister {
 
     /// The rows with everything that waits.
     fn with_news(&self, mut rows: Rows) -> Rows {
-        for batch in self.unwritten.as_deref().into_iter().chain([&self.pending]) {
+        for batch in self.unwritten.iter().map(|batch| &**batch).chain([&self.pending]) {
             bring_up_to_date(&mut rows, batch);
         }
         rows
@@ -176,7 +194,7 @@ impl Persister {
         let mut statuses = [0; 4];
         let known = self.rows.iter().flat_map(|rows| &rows.targets);
         for row in known.filter(|row| row.definition.enabled) {
-            let unwritten = self.unwritten.as_ref().and_then(|batch| batch.targets.get(&row.id));
+            let unwritten = self.unwritten.iter().find_map(|batch| batch.targets.get(&row.id));
             let news = self.pending.targets.get(&row.id).or(unwritten);
             let status = news.map_or(row.state.status, |news| news.status);
             statuses[Status::ALL.iter().position(|s| *s == status).unwrap_or(0)] += 1;
@@ -386,7 +404,7 @@ mod tests {
     }
 
     #[actix::test]
-    async fn a_batch_that_is_refused_again_and_again_does_not_block_the_next() {
+    async fn a_row_that_is_refused_again_and_again_does_not_block_the_next() {
         let house = house();
         house.faults.set(Fault::RefusesWrites);
         house.pass().await;

@@ -86,9 +86,13 @@ pub struct Supervisor {
     reload_interval: Duration,
     children: HashMap<TargetId, Child>,
     lives: u64,
-    /// Scans that were begun, and the newest that was acted on: an older one comes too late.
+    /// Scans that were begun; the newest of which the Notifier was told, and that was acted on: an older one
+    /// comes too late.
     scans: u64,
+    told: u64,
     acted_on: u64,
+    /// Whether the targets that were there at the start have begun.
+    begun: bool,
     /// Who waits for all children to be gone; `Some` is the end.
     drained: Option<Vec<oneshot::Sender<usize>>>,
 }
@@ -102,7 +106,9 @@ impl Supervisor {
             children: HashMap::new(),
             lives: 0,
             scans: 0,
+            told: 0,
             acted_on: 0,
+            begun: false,
             drained: None,
         }
     }
@@ -111,20 +117,28 @@ impl Supervisor {
     fn scan(&mut self) -> ResponseActFuture<Self, Result<Reloaded, StoreError>> {
         self.scans += 1;
         let scan = self.scans;
-        let rows = self.links.rows.send(LoadRows);
-        let notifier = self.links.notifier.clone();
-        let read = async move {
-            let rows = rows.await.map_err(|gone| StoreError::Unavailable(gone.into()))??;
-            // Before any target can have something to tell.
-            let told = notifier.send(NotifiersLoaded(rows.notifiers.clone())).await;
-            told.map_err(|gone| StoreError::Unavailable(gone.into()))?;
-            Ok(rows)
-        };
-        Box::pin(read.into_actor(self).map(move |rows, actor, ctx| {
-            let rows = rows?;
-            if scan < actor.acted_on || actor.drained.is_some() {
-                return Ok(Reloaded::default());
+        let read = self.links.rows.send(LoadRows).into_actor(self);
+        let told = read.then(move |rows, actor: &mut Self, _| {
+            let rows = rows.map_err(|gone| StoreError::Unavailable(gone.into())).flatten();
+            let rows = rows.map(|rows| (scan >= actor.told).then_some(rows));
+            if let Ok(Some(_)) = rows {
+                actor.told = scan;
             }
+            let notifier = actor.links.notifier.clone();
+            async move {
+                // Before any target can have something to tell. A notifier that is gone ends the daemon.
+                if let Ok(Some(rows)) = &rows {
+                    notifier.send(NotifiersLoaded(rows.notifiers.clone())).await.ok();
+                }
+                rows
+            }
+            .into_actor(actor)
+        });
+        Box::pin(told.map(move |rows, actor, ctx| {
+            let current = rows?.filter(|_| scan >= actor.acted_on && actor.drained.is_none());
+            let Some(rows) = current else {
+                return Ok(Reloaded::default());
+            };
             actor.acted_on = scan;
             Ok(actor.act_on(&rows, ctx))
         }))
@@ -152,7 +166,7 @@ impl Supervisor {
         let running = self.children.iter().filter_map(|(&id, child)| Some((id, child.wanted.as_ref()?)));
         let wanted = enabled.iter().map(|(&id, row)| (id, &row.definition));
         let plan = reconcile::reconcile(running, wanted);
-        let at_start = self.acted_on == 1;
+        let at_start = !std::mem::replace(&mut self.begun, true);
 
         for id in &plan.start {
             self.want(enabled[id], at_start, ctx);

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     cli::Findings,
     clock::SystemClock,
-    logging,
+    logging::{self, LoggingError},
     settings::{DatabaseUrl, Settings},
     store::SCHEMA,
 };
@@ -40,8 +40,13 @@ fn note(findings: &mut Findings, what: &str, result: Result<String, String>) {
 /// Checks the log, the database, and every row of it.
 pub async fn check(settings: &Settings) -> Findings {
     let mut findings = Findings::default();
-    let log = logging::check(settings);
-    note(&mut findings, "log", log.map(|()| "ok".to_owned()).map_err(|error| text::chain(&error)));
+    match logging::check(settings) {
+        Ok(()) => note(&mut findings, "log", Ok("ok".to_owned())),
+        Err(error @ LoggingError::Invalid { .. }) => {
+            error.to_string().lines().for_each(|fault| note(&mut findings, "log", Err(fault.to_owned())));
+        }
+        Err(error) => note(&mut findings, "log", Err(text::chain(&error))),
+    }
     let kinds = Kinds::new(settings, Arc::new(SystemClock));
     match &kinds {
         Ok(_) => {}

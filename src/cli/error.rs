@@ -48,6 +48,9 @@ impl CliError {
             // These have several lines of their own.
             Self::Settings(error) => format!("skypunch: {}\n", with_source(error)),
             Self::Daemon(error) => format!("skypunch: {}\n", with_source(error)),
+            Self::Program(Failure { source, of_configuration: true }) => {
+                format!("skypunch: {}\n", with_source(source.as_ref()))
+            }
             Self::Program(Failure { source, .. }) => format!("skypunch: {}\n", text::chain(source.as_ref())),
             // Whoever read it has enough: `skypunch targets | head`.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => String::new(),

@@ -280,7 +280,7 @@ mod tests {
     fn an_address_is_shown_as_far_as_it_is_no_secret() {
         assert_eq!(address("smtp", "a@example.org, b@example.org"), "a@example.org, b@example.org");
         assert_eq!(address("TWEET", ""), "");
-        assert_eq!(address("WEBHOOK", "https://example.org:8443/token"), "https://example.org/***");
+        assert_eq!(address("WEBHOOK", "https://example.org:8443/token"), "https://example.org:8443/***");
     }
 
     #[test]

@@ -162,7 +162,7 @@ fn work_on_rows(home: &Home) -> Vec<String> {
     assert_eq!((&added["name"], &added["enabled"]), (&json!("home"), &json!(false)));
     let notifier =
         home.json(&["add", "notifier", "ops", "WEBHOOK", "http://127.0.0.1:1/token", "--disabled"]);
-    assert_eq!(notifier["address"], "http://127.0.0.1/***");
+    assert_eq!(notifier["address"], "http://127.0.0.1:1/***");
     let detail = home.json(&["targets", "home"]);
     assert_eq!(detail["pass_result"], "2xx");
     shapes.extend([&added, &notifier, &detail].map(|object| keys(object).join(" ")));
@@ -235,7 +235,7 @@ async fn add_refuses_what_cannot_work() {
     let home = &daemon.home;
     home.json(&["add", "target", "home", NOBODY]);
     for (args, told) in [
-        (&["target", "home", NOBODY][..], "the name is taken"),
+        (&["target", "home", NOBODY][..], "the name `home` is taken"),
         (&["target", "", NOBODY], "name: is empty"),
         (&["target", "a", "http://bob:hunter2@h/"], "authn_parms"),
         (&["target", "a", "nonsense"], "url: "),

@@ -28,7 +28,7 @@ const SESSION: &str = "SET NAMES utf8mb4 COLLATE utf8mb4_general_ci, \
 
 /// What a store does once: forget writers that are gone, and incidents of targets that an operator deleted.
 const PURGE: [&str; 2] = [
-    "DELETE FROM writers WHERE last_write < UTC_TIMESTAMP() - INTERVAL 1 DAY",
+    "DELETE FROM writers WHERE last_write < UTC_TIMESTAMP() - INTERVAL 30 DAY",
     "DELETE FROM incidents WHERE target_id NOT IN (SELECT id FROM targets)",
 ];
 
