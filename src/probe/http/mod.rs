@@ -130,7 +130,11 @@ impl Probe {
                 return Err((Cause::Protocol, reason));
             }
             let evidence = Evidence { headers: &headers, body: &body, secrets: &sight.secrets };
-            findings.extend(evidence.against(&options.assertions));
+            let failed = evidence.against(&options.assertions);
+            if !failed.is_empty() && wants_body && body.len() >= options.body_limit {
+                findings.push(format!("only {} bytes of the body were read (body_limit)", body.len()));
+            }
+            findings.extend(failed);
         }
         if findings.is_empty() {
             return Ok(reason);
