@@ -11,7 +11,7 @@ use skypunch_actors::domain::{Fault, PassResult, Target, TargetDefinition, Targe
 
 use crate::{
     net::{Endpoint, EndpointError, Request},
-    probe::auth::{self, Auth},
+    probe::auth::{self, Auth, Means},
 };
 
 /// The methods that a probe may use.
@@ -39,6 +39,7 @@ impl Config {
         definition: &TargetDefinition,
         target: &Target,
         user_agent: &HeaderValue,
+        means: &Means<'_>,
     ) -> Result<Self, Vec<Fault>> {
         let mut faults = unknown_options(target);
         let endpoint = keep(&mut faults, Endpoint::parse(definition.url.expose()).map_err(url_fault));
@@ -50,7 +51,8 @@ impl Config {
                 vec![Fault::new("pass_result", error.to_string())]
             }),
         );
-        let auth = keep(&mut faults, auth::prepare(&definition.authn, definition.authn_parms.as_ref()));
+        let auth =
+            keep(&mut faults, auth::prepare(&definition.authn, definition.authn_parms.as_ref(), means));
         let (Some(endpoint), Some(method), Some(expected), Some(auth), true) =
             (endpoint, method, expected, auth, faults.is_empty())
         else {
@@ -104,16 +106,21 @@ fn unknown_options(target: &Target) -> Vec<Fault> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use skypunch_actors::domain::{Secret, TargetId};
 
     use super::*;
+    use crate::{net::Client, probe::auth::Tokens};
 
     fn read(change: impl FnOnce(&mut TargetDefinition)) -> Result<Config, String> {
         let mut definition = TargetDefinition::new("home", "https://example.org/");
         change(&mut definition);
         let (target, _) = definition.read(TargetId(1));
         let agent = HeaderValue::from_static("skypunch/test");
-        Config::read(&definition, &target, &agent).map_err(|faults| Fault::join(&faults))
+        let (client, tokens) = (Client::new(&[]), Arc::new(Tokens::default()));
+        let means = Means { client: &client, tokens: &tokens, user_agent: &agent };
+        Config::read(&definition, &target, &agent, &means).map_err(|faults| Fault::join(&faults))
     }
 
     fn faults(change: impl FnOnce(&mut TargetDefinition)) -> String {
@@ -140,7 +147,10 @@ mod tests {
             faults(|d| d.method = "BREW".into()),
             "method: `BREW` is not allowed: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
         );
-        assert_eq!(faults(|d| d.authn = "MAGIC".into()), "authn: `MAGIC` is not known: NONE or BASIC");
+        assert_eq!(
+            faults(|d| d.authn = "MAGIC".into()),
+            "authn: `MAGIC` is not known: NONE, BASIC, BEARER, DIGEST, OAUTH2, OPENSTACK"
+        );
         assert!(faults(|d| d.pass_result = "ok".into()).starts_with("pass_result: `ok` is not a status"));
         assert_eq!(
             faults(|d| d.options = Some(Secret::new(r#"{"tags":[],"boddy":1}"#))),

@@ -16,8 +16,8 @@ use skypunch_actors::{
 use tokio::time::timeout_at;
 
 use self::config::Config;
-use super::Probers;
-use crate::net::{Client, NetError, Progress, Request};
+use super::{Probers, auth::Asked};
+use crate::net::{Answer, Client, NetError, Progress, Request};
 
 /// The most of a body that is read, in bytes.
 const BODY_LIMIT: usize = 1 << 20;
@@ -28,7 +28,7 @@ pub(super) fn prepare(
     definition: &TargetDefinition,
     target: &Target,
 ) -> Result<ProberBuilder, Vec<Fault>> {
-    let config = Config::read(definition, target, &probers.user_agent)?;
+    let config = Config::read(definition, target, &probers.user_agent, &probers.means())?;
     let client = probers.client.clone();
     Ok(Box::new(move || Box::new(HttpProber(Rc::new(Probe::new(config, client))))))
 }
@@ -72,7 +72,11 @@ impl Probe {
         let outcome = match found {
             Ok(reason) => Outcome::pass(reason),
             Err((cause, reason)) => {
-                let phase = if progress.is_connected() { "Response" } else { "Connection" };
+                let phase = match cause {
+                    Cause::Auth | Cause::Config => "Authentication",
+                    _ if progress.is_connected() => "Response",
+                    _ => "Connection",
+                };
                 progress.step(format!("{phase} [FAIL] reason: {reason}"));
                 Outcome::fail(cause, reason)
             }
@@ -87,18 +91,34 @@ impl Probe {
         progress: &mut Progress,
         status: &mut Option<StatusCode>,
     ) -> Result<String, Failure> {
-        let mut request = self.request.clone();
-        let credentials = self.config.auth.header().await.map_err(|e| (e.cause, e.to_string()))?;
-        if let Some((name, value)) = credentials {
-            request = request.header(name, value);
+        let mut answer = self.send(progress, status).await?;
+        if answer.status == StatusCode::UNAUTHORIZED && self.config.auth.refused(&answer.headers, progress) {
+            drop(answer);
+            answer = self.send(progress, status).await?;
         }
-        let answer = self.client.send(request, progress).await.map_err(failure)?;
-        *status = Some(answer.status);
         judge(&self.config.expected, answer.status)?;
         let reason = answer.status_line();
         progress.step(format!("Response [OK] {reason}"));
         answer.read(BODY_LIMIT, progress).await.map_err(failure)?;
         Ok(reason)
+    }
+
+    async fn send(
+        &self,
+        progress: &mut Progress,
+        status: &mut Option<StatusCode>,
+    ) -> Result<Answer, Failure> {
+        let (timeout, deadline) = (self.config.timeout, progress.begun() + self.config.timeout);
+        let (method, target) = (self.request.method(), self.request.target());
+        let asked = Asked { method, target, deadline, timeout };
+        let credentials = self.config.auth.authorize(asked, progress).await;
+        let mut request = self.request.clone();
+        if let Some((name, value)) = credentials.map_err(|e| (e.cause, e.to_string()))? {
+            request = request.header(name, value);
+        }
+        let answer = self.client.send(request, progress).await.map_err(failure)?;
+        *status = Some(answer.status);
+        Ok(answer)
     }
 }
 
