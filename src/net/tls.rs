@@ -3,7 +3,8 @@
 use std::{io, net::SocketAddr, sync::Arc};
 
 use rustls::{
-    CertificateError, ClientConfig, Error as TlsError, InvalidMessage, ProtocolVersion, RootCertStore,
+    CertificateError, ClientConfig, Error as TlsError, InvalidMessage, OtherError, ProtocolVersion,
+    RootCertStore,
     client::Resumption,
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
@@ -57,13 +58,13 @@ impl Tls {
         peer: SocketAddr,
         progress: &mut Progress,
     ) -> Result<TlsStream<TcpStream>, NetError> {
+        progress.handshaking(peer);
         if self.trusts_nobody {
             let why =
                 "this system has no certificates to trust: install ca-certificates or set SSL_CERT_FILE";
             return Err(NetError::Tls(why.to_owned()));
         }
         let begun = Instant::now();
-        progress.handshaking(peer);
         let shaken = self.connector.connect(name.clone(), stream).await;
         let stream = shaken.map_err(|error| NetError::Tls(explain(&error, name, peer)))?;
         let step = match stream.get_ref().1.protocol_version() {
@@ -119,6 +120,13 @@ fn explain_certificate(fault: &CertificateError, name: &str) -> String {
             )
         }
         CertificateError::Revoked => format!("certificate of {name} is revoked"),
+        CertificateError::Other(OtherError(fault)) => match fault.to_string().as_str() {
+            // What `openssl req -x509` makes is one.
+            "CaUsedAsEndEntity" => {
+                format!("certificate of {name} is one of an authority, for signing others: often self-signed")
+            }
+            fault => format!("certificate of {name} is refused: {fault}"),
+        },
         fault => format!("certificate of {name} is refused: {fault}"),
     }
 }
