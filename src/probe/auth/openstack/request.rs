@@ -58,7 +58,7 @@ impl Version {
             Some("3" | "v3") => Some(Self::V3),
             Some(_) => return Err("version: allowed are 2.0 and 3".to_owned()),
         };
-        let path = service(parms.get(ENDPOINT));
+        let path = service(parms.known_now(ENDPOINT).unwrap_or_default());
         let shown = if path.ends_with("/v3") {
             Some(Self::V3)
         } else if path.ends_with("/v2.0") {
@@ -100,7 +100,7 @@ pub(super) fn faults(parms: &Parms) -> Vec<String> {
     }
     let named = |key| parms.has(key) && parms.known_now(key).is_none();
     match Version::of(parms) {
-        _ if named(ENDPOINT) || named("version") => {}
+        _ if named("version") || named(ENDPOINT) && !parms.has("version") => {}
         Err(problem) => faults.push(problem),
         Ok(Version::V2) => faults_v2(parms, &mut faults),
         Ok(Version::V3) => faults_v3(parms, &mut faults),
@@ -336,6 +336,7 @@ mod tests {
     #[test]
     fn what_is_only_named_is_judged_when_it_is_used() {
         assert_eq!(faults("osauthendpoint=env:OS_AUTH_URL,userid=u,password=file:/p"), "");
+        assert_eq!(faults("osauthendpoint=file:/etc/v3,version=3,userid=u"), "`password` is missing");
         assert_eq!(faults("osauthendpoint=http://h/v3,user=env:OS_USERNAME,password=env:OS_PASSWORD"), "");
     }
 
