@@ -66,6 +66,7 @@ packages:
 	for needed in $(NEEDED); do \
 	  PATH="$$PATH:/usr/sbin" command -v "$${needed%%:*}" >/dev/null || missing="$$missing $${needed#*:}"; \
 	done; \
+	python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
 	missing="$${missing//,/ }"; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ]; then sudo=env; elif sudo -n true 2>/dev/null; then sudo=sudo; else \

@@ -10,15 +10,18 @@ use skypunch_actors::{
 use time::{OffsetDateTime, UtcOffset, format_description::BorrowedFormatItem, macros::format_description};
 
 /// The parameters of an authentication that are no secrets.
-const PUBLIC_AUTHN: [&str; 14] = [
+const PUBLIC_AUTHN: [&str; 17] = [
     "applicationcredentialid",
+    "client_id",
     "osauthendpoint",
     "projectdomain",
     "projectdomainid",
     "projectid",
     "projectname",
+    "scope",
     "tenantid",
     "tenantname",
+    "token_url",
     "user",
     "userdomain",
     "userdomainid",

@@ -96,6 +96,16 @@ impl Request {
         self
     }
 
+    /// The method.
+    pub fn method(&self) -> &Method {
+        &self.head.method
+    }
+
+    /// Path and query, as they stand in the request line.
+    pub fn target(&self) -> &Uri {
+        &self.head.uri
+    }
+
     fn is_head(&self) -> bool {
         self.head.method == Method::HEAD
     }

@@ -68,6 +68,11 @@ impl Progress {
         &self.stage
     }
 
+    /// When the probe began.
+    pub fn begun(&self) -> Instant {
+        self.tracer.begun()
+    }
+
     /// Whether there is a connection, encrypted if it should be.
     pub fn is_connected(&self) -> bool {
         matches!(self.stage, Stage::Sending | Stage::Waiting | Stage::Reading(_))

@@ -3,12 +3,15 @@
 mod auth;
 mod http;
 
+use std::sync::Arc;
+
 use actix_http::header::HeaderValue;
 use skypunch_actors::{
     domain::{Fault, Target, TargetDefinition},
     port::{ProberBuilder, ProberFactory},
 };
 
+use self::auth::{Means, Tokens};
 use crate::net::Client;
 
 /// The kind of a target is the scheme of its URL.
@@ -21,6 +24,7 @@ type Prepare = fn(&Probers, &TargetDefinition, &Target) -> Result<ProberBuilder,
 #[derive(Clone)]
 pub struct Probers {
     client: Client,
+    tokens: Arc<Tokens>,
     user_agent: HeaderValue,
 }
 
@@ -34,7 +38,11 @@ impl Probers {
     pub fn new(user_agent: &str, client: Client) -> Result<Self, UserAgentError> {
         let user_agent = HeaderValue::from_str(user_agent)
             .map_err(|_| UserAgentError(user_agent.escape_default().to_string()))?;
-        Ok(Self { client, user_agent })
+        Ok(Self { client, tokens: Arc::default(), user_agent })
+    }
+
+    fn means<'a>(&'a self, client: &'a Client, route: &'a str) -> Means<'a> {
+        Means { client, route, tokens: &self.tokens, user_agent: &self.user_agent }
     }
 }
 

@@ -3,68 +3,62 @@
 use actix_http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use futures_util::future::LocalBoxFuture;
-use skypunch_actors::domain::{Cause, Fault, Secret};
+use skypunch_actors::domain::{Fault, Secret};
 
-use super::{Auth, AuthError, require};
-use crate::secret;
+use super::{
+    Asked, Auth, AuthError, Means,
+    parms::{Parms, fault, sensitive},
+};
+use crate::net::Progress;
 
 /// What the column `authn` says.
 pub(super) const KIND: &str = "BASIC";
 
-struct Basic {
-    user: Secret,
-    password: Secret,
-}
+struct Basic(Parms);
 
-pub(super) fn prepare(parms: Option<&Secret>) -> Result<Box<dyn Auth>, Vec<Fault>> {
-    let [user, password] = require(parms, ["user", "password"])?;
-    // What is named by `env:` or `file:` is seen only when it is resolved.
-    if user.expose().contains(':')
-        && !user.expose().starts_with("env:")
-        && !user.expose().starts_with("file:")
-    {
-        return Err(vec![Fault::new("authn_parms", "`user` holds a colon, which BASIC cannot carry")]);
+pub(super) fn prepare(parms: Option<&Secret>, _: &Means<'_>) -> Result<Box<dyn Auth>, Vec<Fault>> {
+    let parms = Parms::require(parms, &["user", "password"], &[])?;
+    if parms.known_now("user").is_some_and(|user| user.contains(':')) {
+        return Err(vec![fault("`user` holds a colon, which BASIC cannot carry")]);
     }
-    Ok(Box::new(Basic { user, password }))
+    Ok(Box::new(Basic(parms)))
 }
 
 impl Auth for Basic {
-    fn header(&self) -> LocalBoxFuture<'_, Result<Option<(HeaderName, HeaderValue)>, AuthError>> {
+    fn authorize<'a>(
+        &'a self,
+        _: Asked<'a>,
+        _: &'a mut Progress,
+    ) -> LocalBoxFuture<'a, Result<Option<(HeaderName, HeaderValue)>, AuthError>> {
         Box::pin(async {
-            let user = resolve("user", &self.user).await?;
-            let password = resolve("password", &self.password).await?;
-            let credentials = BASE64_STANDARD.encode(format!("{}:{}", user.expose(), password.expose()));
-            let mut value =
-                HeaderValue::try_from(format!("Basic {credentials}")).expect("base64 is fit for a header");
-            value.set_sensitive(true);
+            let parms = self.0.resolve().await?;
+            let value = sensitive("user", &header(parms.get("user"), parms.get("password")))?;
             Ok(Some((AUTHORIZATION, value)))
         })
     }
 }
 
-async fn resolve(key: &str, value: &Secret) -> Result<Secret, AuthError> {
-    let resolved = secret::resolve_off_thread(value).await;
-    resolved
-        .map_err(|error| AuthError { cause: Cause::Config, reason: format!("authn_parms: {key}: {error}") })
+/// The value of the header.
+pub(super) fn header(user: &str, password: &str) -> String {
+    format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}")))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    fn faults(parms: &str) -> String {
-        prepare(Some(&Secret::new(parms))).err().map_or_else(String::new, |faults| Fault::join(&faults))
-    }
+    use super::{
+        super::testing::{authorize, faults},
+        *,
+    };
 
     #[actix_rt::test]
     async fn user_and_password_are_encoded_as_the_rfc_has_it() {
-        let auth = prepare(Some(&Secret::new("user=Aladdin,password=open sesame"))).ok().unwrap();
-        let (name, value) = auth.header().await.unwrap().unwrap();
-        assert_eq!((name, value), (AUTHORIZATION, "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==".parse().unwrap()));
+        let sent = authorize(KIND, "user=Aladdin,password=open sesame").await.unwrap();
+        assert_eq!(sent, "authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
     }
 
     #[test]
     fn each_way_to_be_wrong_names_the_key_and_no_value() {
+        let faults = |parms| faults(KIND, parms);
         assert_eq!(faults(""), "authn_parms: `user` is missing; authn_parms: `password` is missing");
         assert_eq!(faults("user=hunter2,password="), "authn_parms: `password` is missing");
         assert_eq!(
@@ -81,8 +75,7 @@ mod tests {
 
     #[actix_rt::test]
     async fn what_cannot_be_resolved_names_the_key() {
-        let auth = prepare(Some(&Secret::new("user=a,password=env:SKYPUNCH_NO_SUCH"))).ok().unwrap();
-        let error = auth.header().await.unwrap_err().to_string();
+        let error = authorize(KIND, "user=a,password=env:SKYPUNCH_NO_SUCH").await.unwrap_err().to_string();
         assert!(error.starts_with("authn_parms: password: the environment variable"), "{error}");
     }
 }

@@ -1,25 +1,90 @@
 //! The kinds of authentication. A new kind is a file of its own, and one line in `KINDS`.
+//!
+//! A probe asks [`Auth::authorize`] for its header before it sends a request, and [`Auth::refused`] whether
+//! to authorize and send once more after it was answered 401. What fails before the target is asked is cause
+//! `auth`, or `config` where the row is at fault; a 401 of the target itself is judged like any status.
 
 mod basic;
+mod bearer;
+mod digest;
+mod endpoint;
 mod none;
+mod oauth2;
+mod openstack;
+mod parms;
+#[cfg(test)]
+mod testing;
+mod token;
+mod tokens;
 
-use actix_http::header::{HeaderName, HeaderValue};
+use std::{sync::Arc, time::Duration};
+
+use actix_http::{
+    Method, Uri,
+    header::{HeaderMap, HeaderName, HeaderValue},
+};
 use futures_util::future::LocalBoxFuture;
-use skypunch_actors::domain::{Cause, Fault, Params, Secret, text};
+use skypunch_actors::domain::{Cause, Fault, Secret, text};
+use tokio::time::Instant;
 
-const KINDS: &[(&str, Prepare)] = &[(none::KIND, none::prepare), (basic::KIND, basic::prepare)];
+pub(super) use tokens::Tokens;
+
+use crate::net::{Client, Progress};
+
+const KINDS: &[(&str, Prepare)] = &[
+    (none::KIND, none::prepare),
+    (basic::KIND, basic::prepare),
+    (bearer::KIND, bearer::prepare),
+    (digest::KIND, digest::prepare),
+    (oauth2::KIND, oauth2::prepare),
+    (openstack::KIND, openstack::prepare),
+];
 
 /// Reads `authn_parms` for one kind.
-type Prepare = fn(Option<&Secret>) -> Result<Box<dyn Auth>, Vec<Fault>>;
+type Prepare = fn(Option<&Secret>, &Means<'_>) -> Result<Box<dyn Auth>, Vec<Fault>>;
 
-/// Puts credentials into a request.
+/// What a kind may use to get its credentials.
+pub(super) struct Means<'a> {
+    /// Reaches the endpoints that issue tokens.
+    pub(super) client: &'a Client,
+    /// The options that make this client unlike another: what fails for one must not fail for all.
+    pub(super) route: &'a str,
+    /// The tokens of all targets.
+    pub(super) tokens: &'a Arc<Tokens>,
+    /// What the program calls itself.
+    pub(super) user_agent: &'a HeaderValue,
+}
+
+/// The request that wants credentials.
+pub(super) struct Asked<'a> {
+    /// Its method.
+    pub(super) method: &'a Method,
+    /// Path and query, as they stand in the request line.
+    pub(super) target: &'a Uri,
+    /// When the probe must be over.
+    pub(super) deadline: Instant,
+    /// The target's timeout, which that deadline comes from.
+    pub(super) timeout: Duration,
+}
+
+/// Puts credentials into requests of one target, one after the other.
 pub(super) trait Auth: Send {
-    /// The header that carries them, made anew for each probe; `None` needs none.
-    fn header(&self) -> LocalBoxFuture<'_, Result<Option<(HeaderName, HeaderValue)>, AuthError>>;
+    /// The header that carries them, made anew for each request; `None` needs none.
+    fn authorize<'a>(
+        &'a self,
+        asked: Asked<'a>,
+        progress: &'a mut Progress,
+    ) -> LocalBoxFuture<'a, Result<Option<(HeaderName, HeaderValue)>, AuthError>>;
+
+    /// Hears that the target answered 401, with these headers, and says whether it is worth to authorize
+    /// and ask once more. Asked at most once for each request that was authorized.
+    fn refused(&self, _headers: &HeaderMap, _progress: &mut Progress) -> bool {
+        false
+    }
 }
 
 /// Why there are no credentials, in words for people. Never shows one.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{reason}")]
 pub(super) struct AuthError {
     /// The word for it in the log and the database.
@@ -27,34 +92,31 @@ pub(super) struct AuthError {
     reason: String,
 }
 
-/// Chooses the kind that the column `authn` names.
-pub(super) fn prepare(authn: &str, parms: Option<&Secret>) -> Result<Box<dyn Auth>, Vec<Fault>> {
-    let named = authn.trim();
-    match KINDS.iter().find(|(kind, _)| kind.eq_ignore_ascii_case(named)) {
-        Some((_, prepare)) => prepare(parms),
-        None => {
-            let kinds: Vec<_> = KINDS.iter().map(|(kind, _)| *kind).collect();
-            let problem = format!("`{}` is not known: {}", text::reason(named), kinds.join(" or "));
-            Err(vec![Fault::new("authn", problem)])
-        }
+impl AuthError {
+    /// The row is at fault.
+    fn config(problem: impl std::fmt::Display) -> Self {
+        Self { cause: Cause::Config, reason: format!("authn_parms: {problem}") }
+    }
+
+    /// Somebody else is.
+    fn auth(reason: impl Into<String>) -> Self {
+        Self { cause: Cause::Auth, reason: reason.into() }
     }
 }
 
-/// Reads parameters of which every one of `keys` is needed, and no other known.
-fn require<const N: usize>(parms: Option<&Secret>, keys: [&str; N]) -> Result<[Secret; N], Vec<Fault>> {
-    let fault = |problem| Fault::new("authn_parms", problem);
-    let params = Params::parse(parms.map_or("", Secret::expose)).map_err(|e| vec![fault(e.to_string())])?;
-    let mut faults = Vec::new();
-    for key in keys {
-        if params.get(key).is_none_or(|value| value.expose().is_empty()) {
-            faults.push(fault(format!("`{key}` is missing")));
+/// Chooses the kind that the column `authn` names.
+pub(super) fn prepare(
+    authn: &str,
+    parms: Option<&Secret>,
+    means: &Means<'_>,
+) -> Result<Box<dyn Auth>, Vec<Fault>> {
+    let named = authn.trim();
+    match KINDS.iter().find(|(kind, _)| kind.eq_ignore_ascii_case(named)) {
+        Some((_, prepare)) => prepare(parms, means),
+        None => {
+            let kinds: Vec<_> = KINDS.iter().map(|(kind, _)| *kind).collect();
+            let problem = format!("`{}` is not known: {}", text::reason(named), kinds.join(", "));
+            Err(vec![Fault::new("authn", problem)])
         }
     }
-    for key in params.keys().filter(|key| !keys.contains(key)) {
-        faults.push(fault(format!("`{}` is not known: {}", text::reason(key), keys.join(", "))));
-    }
-    if !faults.is_empty() {
-        return Err(faults);
-    }
-    Ok(keys.map(|key| params.get(key).cloned().unwrap_or_default()))
 }

@@ -4,19 +4,24 @@ use actix_http::header::{HeaderName, HeaderValue};
 use futures_util::future::{LocalBoxFuture, ready};
 use skypunch_actors::domain::{Fault, Secret};
 
-use super::{Auth, AuthError};
+use super::{Asked, Auth, AuthError, Means};
+use crate::net::Progress;
 
 /// What the column `authn` says.
 pub(super) const KIND: &str = "NONE";
 
 struct Nobody;
 
-pub(super) fn prepare(_: Option<&Secret>) -> Result<Box<dyn Auth>, Vec<Fault>> {
+pub(super) fn prepare(_: Option<&Secret>, _: &Means<'_>) -> Result<Box<dyn Auth>, Vec<Fault>> {
     Ok(Box::new(Nobody))
 }
 
 impl Auth for Nobody {
-    fn header(&self) -> LocalBoxFuture<'_, Result<Option<(HeaderName, HeaderValue)>, AuthError>> {
+    fn authorize<'a>(
+        &'a self,
+        _: Asked<'a>,
+        _: &'a mut Progress,
+    ) -> LocalBoxFuture<'a, Result<Option<(HeaderName, HeaderValue)>, AuthError>> {
         Box::pin(ready(Ok(None)))
     }
 }

@@ -11,8 +11,11 @@ use skypunch_actors::domain::{Fault, PassResult, Target, TargetDefinition, text}
 
 use super::{hop::Hop, options::Options, scrub::Secrets};
 use crate::{
-    net::{Endpoint, EndpointError, Request},
-    probe::auth::{self, Auth},
+    net::{Client, Endpoint, EndpointError, Request},
+    probe::{
+        Probers,
+        auth::{self, Auth},
+    },
 };
 
 /// The methods that a probe may use.
@@ -21,6 +24,8 @@ const METHODS: [Method; 7] =
 
 /// A row that can be probed.
 pub(super) struct Config {
+    /// Speaks as the options want it.
+    pub(super) client: Client,
     /// As it is shown, without credentials.
     pub(super) url: String,
     pub(super) timeout: Duration,
@@ -35,9 +40,9 @@ pub(super) struct Config {
 impl Config {
     /// Reads a row, or names all that is wrong with it.
     pub(super) fn read(
+        probers: &Probers,
         definition: &TargetDefinition,
         target: &Target,
-        user_agent: &HeaderValue,
     ) -> Result<Self, Vec<Fault>> {
         let mut faults = Vec::new();
         let endpoint = keep(&mut faults, Endpoint::parse(definition.url.expose()).map_err(url_fault));
@@ -49,18 +54,23 @@ impl Config {
                 vec![Fault::new("pass_result", error.to_string())]
             }),
         );
-        let auth = keep(&mut faults, auth::prepare(&definition.authn, definition.authn_parms.as_ref()));
         let options = keep(&mut faults, Options::read(&target.options.of_kind));
         if let (Some(endpoint), Some(options)) = (&endpoint, &options) {
             faults.extend(misfits(endpoint, options));
         }
+        let client =
+            options.as_ref().map_or_else(|| probers.client.clone(), |options| client(probers, options));
+        let route = route(target);
+        let means = probers.means(&client, &route);
+        let auth =
+            keep(&mut faults, auth::prepare(&definition.authn, definition.authn_parms.as_ref(), &means));
         let (Some(endpoint), Some(method), Some(expected), Some(auth), Some(options), true) =
             (endpoint, method, expected, auth, options, faults.is_empty())
         else {
             return Err(faults);
         };
-        let (url, timeout, user_agent) = (target.url.clone(), target.timeout, user_agent.clone());
-        Ok(Self { url, timeout, expected, auth, options, endpoint, method, user_agent })
+        let (url, timeout, user_agent) = (target.url.clone(), target.timeout, probers.user_agent.clone());
+        Ok(Self { client, url, timeout, expected, auth, options, endpoint, method, user_agent })
     }
 
     /// Where each probe begins.
@@ -109,6 +119,20 @@ fn method(column: &str) -> Result<Method, Vec<Fault>> {
     })
 }
 
+fn client(probers: &Probers, options: &Options) -> Client {
+    let client = match &options.tls {
+        Some(options) => probers.client.with_tls(options),
+        None => probers.client.clone(),
+    };
+    client.over(options.ip_protocol)
+}
+
+/// The options that make one client unlike another.
+fn route(target: &Target) -> String {
+    let options = ["ip_protocol", "tls"].map(|key| target.options.of_kind.get(key));
+    options.into_iter().flatten().map(|option| format!("{option} ")).collect()
+}
+
 /// Options that are right by themselves, and wrong for this URL.
 fn misfits(endpoint: &Endpoint, options: &Options) -> Vec<Fault> {
     let mut faults = Vec::new();
@@ -127,13 +151,12 @@ mod tests {
     use skypunch_actors::domain::{Secret, TargetId};
 
     use super::*;
-
     fn read(change: impl FnOnce(&mut TargetDefinition)) -> Result<Config, String> {
         let mut definition = TargetDefinition::new("home", "https://example.org/");
         change(&mut definition);
         let (target, _) = definition.read(TargetId(1));
-        let agent = HeaderValue::from_static("skypunch/test");
-        Config::read(&definition, &target, &agent).map_err(|faults| Fault::join(&faults))
+        let probers = Probers::new("skypunch/test", Client::new(&[])).unwrap();
+        Config::read(&probers, &definition, &target).map_err(|faults| Fault::join(&faults))
     }
 
     fn faults(change: impl FnOnce(&mut TargetDefinition)) -> String {
@@ -160,7 +183,10 @@ mod tests {
             faults(|d| d.method = "BREW".into()),
             "method: `BREW` is not allowed: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
         );
-        assert_eq!(faults(|d| d.authn = "MAGIC".into()), "authn: `MAGIC` is not known: NONE or BASIC");
+        assert_eq!(
+            faults(|d| d.authn = "MAGIC".into()),
+            "authn: `MAGIC` is not known: NONE, BASIC, BEARER, DIGEST, OAUTH2, OPENSTACK"
+        );
         assert!(faults(|d| d.pass_result = "ok".into()).starts_with("pass_result: `ok` is not a status"));
         assert!(
             faults(|d| d.options = Some(Secret::new(r#"{"tags":[],"boddy":1}"#)))
@@ -173,6 +199,20 @@ mod tests {
             }),
             "options: `ip_protocol` rules out the address in the url"
         );
+    }
+
+    #[test]
+    fn what_makes_a_client_unlike_another_is_its_route() {
+        let route = |options: &str| {
+            let mut definition = TargetDefinition::new("home", "https://example.org/");
+            definition.options = Some(Secret::new(options));
+            route(&definition.read(TargetId(1)).0)
+        };
+        let trusting = route(r#"{"tls":{"insecure_skip_verify":true}}"#);
+        assert_ne!(trusting, route("{}"));
+        assert_ne!(trusting, route(r#"{"tls":{"insecure_skip_verify":false}}"#));
+        assert_ne!(route("{}"), route(r#"{"ip_protocol":"6"}"#));
+        assert_eq!(route("{}"), route(r#"{"tags":["a"],"body_limit":1}"#));
     }
 
     #[test]

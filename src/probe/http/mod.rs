@@ -32,8 +32,8 @@ use self::{
     config::Config,
     scrub::Secrets,
 };
-use super::Probers;
-use crate::net::{Answer, Client, NetError, Progress, Request, Session};
+use super::{Probers, auth::Asked};
+use crate::net::{Answer, NetError, Progress, Request, Session};
 
 /// Reads a row, or names all that is wrong with it.
 pub(super) fn prepare(
@@ -41,13 +41,8 @@ pub(super) fn prepare(
     definition: &TargetDefinition,
     target: &Target,
 ) -> Result<ProberBuilder, Vec<Fault>> {
-    let config = Config::read(definition, target, &probers.user_agent)?;
-    let client = match &config.options.tls {
-        Some(options) => probers.client.with_tls(options),
-        None => probers.client.clone(),
-    };
-    let client = client.over(config.options.ip_protocol);
-    Ok(Box::new(move || Box::new(HttpProber(Rc::new(Probe::new(config, client))))))
+    let config = Config::read(probers, definition, target)?;
+    Ok(Box::new(move || Box::new(HttpProber(Rc::new(Probe::new(config))))))
 }
 
 struct HttpProber(Rc<Probe>);
@@ -61,7 +56,6 @@ impl Prober for HttpProber {
 
 /// A row made ready, on the thread where it is probed.
 struct Probe {
-    client: Client,
     request: Request,
     secrets: Secrets,
     config: Config,
@@ -80,8 +74,8 @@ struct Sight {
 type Failure = (Cause, String);
 
 impl Probe {
-    fn new(config: Config, client: Client) -> Self {
-        Self { client, request: config.request(&config.first_hop()), secrets: config.secrets(), config }
+    fn new(config: Config) -> Self {
+        Self { request: config.request(&config.first_hop()), secrets: config.secrets(), config }
     }
 
     async fn run(&self, tracer: Tracer) -> Outcome {
@@ -100,7 +94,11 @@ impl Probe {
         let outcome = match found {
             Ok(reason) => Outcome::pass(reason),
             Err((cause, reason)) => {
-                let phase = if progress.is_connected() { "Response" } else { "Connection" };
+                let phase = match cause {
+                    Cause::Auth | Cause::Config => "Authentication",
+                    _ if progress.is_connected() => "Response",
+                    _ => "Connection",
+                };
                 progress.step(format!("{phase} [FAIL] reason: {reason}"));
                 Outcome::fail(cause, reason)
             }
@@ -147,7 +145,7 @@ impl Probe {
     ///
     /// The status is noted as soon as it is known, since the body may outlast the deadline.
     async fn follow(&self, sight: &mut Sight) -> Result<Answer, Failure> {
-        let mut answer = self.ask(self.request.clone(), true, sight).await?;
+        let mut answer = self.ask(&self.request, true, sight).await?;
         if self.config.options.redirects == 0 {
             return Ok(answer);
         }
@@ -170,27 +168,44 @@ impl Probe {
             followed += 1;
             sight.progress.step(format!("Redirected by {} to {shown}", answer.status.as_u16()));
             hop = next;
-            answer = self.ask(self.config.request(&hop), hop.at_home, sight).await?;
+            answer = self.ask(&self.config.request(&hop), hop.at_home, sight).await?;
         }
     }
 
-    /// Sends one request, with the row's credentials where it is `at_home`.
-    async fn ask(&self, request: Request, at_home: bool, sight: &mut Sight) -> Result<Answer, Failure> {
-        let request = if at_home { self.authorize(request, &mut sight.secrets).await? } else { request };
-        let answer = self.client.send(request, &mut sight.progress).await;
+    /// Asks with the row's credentials where it is `at_home`, and once more where they are worth another try.
+    async fn ask(&self, request: &Request, at_home: bool, sight: &mut Sight) -> Result<Answer, Failure> {
+        if !at_home {
+            return self.send(request.clone(), sight).await;
+        }
+        let answer = self.send(self.authorize(request, sight).await?, sight).await?;
+        let refused = answer.status == StatusCode::UNAUTHORIZED
+            && self.config.auth.refused(&answer.headers, &mut sight.progress);
+        if !refused {
+            return Ok(answer);
+        }
+        drop(answer);
+        self.send(self.authorize(request, sight).await?, sight).await
+    }
+
+    async fn authorize(&self, request: &Request, sight: &mut Sight) -> Result<Request, Failure> {
+        let timeout = self.config.timeout;
+        let (method, target) = (request.method(), request.target());
+        let asked = Asked { method, target, deadline: sight.progress.begun() + timeout, timeout };
+        let credentials = self.config.auth.authorize(asked, &mut sight.progress).await;
+        let credentials = credentials.map_err(|error| (error.cause, error.to_string()))?;
+        let Some((name, value)) = credentials else { return Ok(request.clone()) };
+        sight.secrets.add_header(&value);
+        Ok(request.clone().header(name, value))
+    }
+
+    async fn send(&self, request: Request, sight: &mut Sight) -> Result<Answer, Failure> {
+        let answer = self.config.client.send(request, &mut sight.progress).await;
         let answer = answer.map_err(|error| failure(&error, &sight.secrets))?;
         sight.status = Some(answer.status);
         if sight.expiring.is_none() {
             sight.expiring = self.expiring(answer.session.as_ref());
         }
         Ok(answer)
-    }
-
-    async fn authorize(&self, request: Request, secrets: &mut Secrets) -> Result<Request, Failure> {
-        let credentials = self.config.auth.header().await.map_err(|e| (e.cause, e.to_string()))?;
-        let Some((name, value)) = credentials else { return Ok(request) };
-        secrets.add_header(&value);
-        Ok(request.header(name, value))
     }
 
     /// Any certificate of the chain counts: clients lose their trust with the first that expires.

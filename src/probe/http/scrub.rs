@@ -30,6 +30,12 @@ impl Secrets {
     pub(super) fn add_header(&mut self, value: &HeaderValue) {
         let Ok(value) = value.to_str() else { return };
         self.add(value);
+        if let Some((_, rest)) =
+            value.strip_prefix("Digest ").and_then(|parts| parts.split_once("response=\""))
+        {
+            // The rest are words that any body may hold.
+            return self.add(rest.split('"').next().unwrap_or_default());
+        }
         value.split([' ', ',', ';', '=', '"']).for_each(|word| self.add(word));
         for word in value.split(' ') {
             self.add(word);
@@ -105,6 +111,11 @@ mod tests {
             assert_eq!(Secrets::of(&headers, body.as_bytes()).scrub(echo), "<***>", "{body}");
         }
         assert_eq!(Secrets::of(&headers, b"1").scrub("1 ok"), "1 ok");
+        let digest = "Digest username=\"bob\", response=\"6629fae4\", opaque=\"page\"";
+        headers.insert(AUTHORIZATION, HeaderValue::from_static(digest));
+        let secrets = Secrets::of(&headers, b"");
+        assert_eq!(secrets.scrub("username of a page: 6629fae4"), "username of a page: ***");
+        assert_eq!(secrets.scrub(digest), "***");
         let mut harmless = HeaderMap::new();
         harmless.insert(HeaderName::from_static("accept"), HeaderValue::from_static("text/html"));
         assert_eq!(Secrets::of(&harmless, b"").scrub("text/html"), "text/html");

@@ -1,6 +1,8 @@
 //! What several tests need: real servers, and waiting.
 
+pub mod digest;
 pub mod http;
+pub mod keystone;
 pub mod mariadb;
 pub mod operator;
 pub mod postfix;
