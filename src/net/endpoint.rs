@@ -6,6 +6,8 @@ use actix_http::{Uri, header::HeaderValue};
 use rustls::pki_types::ServerName;
 use url::{Host, Url};
 
+use super::Place;
+
 /// An absolute `http` or `https` URL, taken apart. Its `Debug` hides path and query, where tokens are.
 #[derive(Clone)]
 pub struct Endpoint {
@@ -85,6 +87,13 @@ impl Endpoint {
             authority: HeaderValue::try_from(authority).map_err(|_| malformed("it has no host"))?,
             target: target.parse().map_err(|_| EndpointError::Target)?,
         })
+    }
+}
+
+impl Endpoint {
+    /// Where its connection goes.
+    pub(super) fn place(&self) -> Place {
+        Place { host: Arc::clone(&self.host), ip: self.ip, port: self.port }
     }
 }
 

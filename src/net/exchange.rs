@@ -24,7 +24,7 @@ use futures_util::StreamExt;
 use rustls::pki_types::CertificateDer;
 
 use super::{
-    Endpoint, NetError, Progress,
+    Endpoint, NetError, Progress, Resolver,
     dial::dial,
     error::trouble_with,
     filter::{Duplex, Filter, Wire},
@@ -36,6 +36,7 @@ use super::{
 #[derive(Clone)]
 pub struct Client {
     tls: Tls,
+    pub(super) resolver: Resolver,
 }
 
 /// What is sent; cheap to clone.
@@ -96,12 +97,17 @@ impl Request {
 impl Client {
     /// A client that trusts the authorities whose certificates these are.
     pub fn new(trusted: &[CertificateDer<'static>]) -> Self {
-        Self { tls: Tls::new(trusted) }
+        Self { tls: Tls::new(trusted), resolver: Resolver::system() }
+    }
+
+    /// The same, with another resolver than the system's.
+    pub fn resolving_by(self, resolver: Resolver) -> Self {
+        Self { resolver, ..self }
     }
 
     /// Sends a request, and waits for the head of its answer.
     pub async fn send(&self, request: Request, progress: &mut Progress) -> Result<Answer, NetError> {
-        let (stream, peer) = dial(&request.endpoint, progress).await?;
+        let (stream, peer) = dial(&self.resolver, &request.endpoint.place(), progress).await?;
         let stream: Box<dyn Duplex> = match &request.endpoint.tls {
             None => Box::new(stream),
             Some(name) => Box::new(self.tls.handshake(stream, name, peer, progress).await?),

@@ -20,11 +20,15 @@ mod error;
 mod exchange;
 mod filter;
 mod head;
+mod place;
 mod progress;
+mod resolve;
 mod tls;
 
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::NetError;
 pub use exchange::{Answer, Client, Request};
+pub use place::Place;
 pub use progress::{Progress, Stage};
+pub use resolve::Resolver;
 pub use tls::system_roots;

@@ -36,6 +36,8 @@ pub enum Stage {
     Waiting,
     /// So many bytes of the body came.
     Reading(usize),
+    /// Connected, and doing what only the kind of probe knows.
+    Talking(Cow<'static, str>),
 }
 
 impl fmt::Display for Stage {
@@ -48,6 +50,7 @@ impl fmt::Display for Stage {
             Self::Sending => f.write_str("connected, sending the request"),
             Self::Waiting => f.write_str("connected, waiting for the response head"),
             Self::Reading(bytes) => write!(f, "reading the body ({bytes} bytes so far)"),
+            Self::Talking(what) => f.write_str(what),
         }
     }
 }
@@ -65,12 +68,22 @@ impl Progress {
 
     /// Whether there is a connection, encrypted if it should be.
     pub fn is_connected(&self) -> bool {
-        matches!(self.stage, Stage::Sending | Stage::Waiting | Stage::Reading(_))
+        matches!(self.stage, Stage::Sending | Stage::Waiting | Stage::Reading(_) | Stage::Talking(_))
     }
 
     /// Takes down a step of the caller.
     pub fn step(&mut self, text: impl Into<Cow<'static, str>>) {
         self.tracer.step(text);
+    }
+
+    /// Says what the caller is busy with now that it is connected.
+    pub fn talking(&mut self, what: impl Into<Cow<'static, str>>) {
+        self.stage = Stage::Talking(what.into());
+    }
+
+    /// Takes down how long the peer took to answer.
+    pub fn answered_after(&mut self, took: Duration) {
+        self.timings.ttfb = Some(took);
     }
 
     /// How long each phase took, up to now, and the steps.
