@@ -1,8 +1,13 @@
 //! From an endpoint to a TCP connection.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
+use serde::Deserialize;
 use tokio::{
     net::TcpStream,
     time::{Instant, sleep},
@@ -18,13 +23,47 @@ const ADDRESSES_NAMED: usize = 4;
 /// with a dead IPv6 address is no outage.
 const STAGGER: Duration = Duration::from_millis(250);
 
+/// Which addresses of a host are tried.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+pub enum IpProtocol {
+    /// All of them.
+    #[default]
+    #[serde(rename = "any")]
+    Any,
+    /// Those of IPv4.
+    #[serde(rename = "4")]
+    V4,
+    /// Those of IPv6.
+    #[serde(rename = "6")]
+    V6,
+}
+
+impl IpProtocol {
+    pub(super) fn allows(self, ip: IpAddr) -> bool {
+        match self {
+            Self::Any => true,
+            Self::V4 => ip.is_ipv4(),
+            Self::V6 => ip.is_ipv6(),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Any => "",
+            Self::V4 => " IPv4",
+            Self::V6 => " IPv6",
+        }
+    }
+}
+
 /// Connects to the first address of a place that answers, in the order of the resolver.
 pub(super) async fn dial(
     resolver: &Resolver,
     place: &Place,
+    ip: IpProtocol,
     progress: &mut Progress,
 ) -> Result<(TcpStream, SocketAddr), NetError> {
-    let addresses = resolve(resolver, place, progress).await?;
+    let addresses = resolve(resolver, place, ip, progress).await?;
     let begun = Instant::now();
     let (stream, peer) = connect(&addresses, progress).await?;
     // Else a request in two packets waits for a delayed acknowledgement.
@@ -33,22 +72,36 @@ pub(super) async fn dial(
     Ok((stream, peer))
 }
 
-/// The addresses of a place; at least one.
+/// The addresses of a place, best first; at least one.
 pub(super) async fn resolve(
     resolver: &Resolver,
     place: &Place,
+    ip: IpProtocol,
     progress: &mut Progress,
 ) -> Result<Vec<SocketAddr>, NetError> {
-    if let Some(ip) = place.ip {
-        return Ok(vec![SocketAddr::new(ip, place.port)]);
-    }
-    let begun = Instant::now();
-    progress.resolving(&place.host);
-    let found = resolver.addresses(&place.host).await?;
+    let found = match place.ip {
+        Some(ip) => vec![ip],
+        None => look_up(resolver, &place.host, progress).await?,
+    };
+    let allowed = found.into_iter().filter(|address| ip.allows(*address));
     let addresses: Vec<SocketAddr> =
-        found.iter().take(ADDRESSES_MAX).map(|ip| SocketAddr::new(*ip, place.port)).collect();
-    progress.resolved(&place.host, &addresses, begun.elapsed());
+        allowed.take(ADDRESSES_MAX).map(|ip| SocketAddr::new(ip, place.port)).collect();
+    if addresses.is_empty() {
+        return Err(NetError::Dns(format!("{} has no{} address", place.host, ip.name())));
+    }
     Ok(addresses)
+}
+
+async fn look_up(
+    resolver: &Resolver,
+    host: &Arc<str>,
+    progress: &mut Progress,
+) -> Result<Vec<IpAddr>, NetError> {
+    let begun = Instant::now();
+    progress.resolving(host);
+    let found = resolver.addresses(host).await?;
+    progress.resolved(host, &found, begun.elapsed());
+    Ok(found)
 }
 
 async fn connect(

@@ -6,7 +6,7 @@ use actix_http::{Uri, header::HeaderValue};
 use rustls::pki_types::ServerName;
 use url::{Host, Url};
 
-use super::Place;
+use super::{IpProtocol, Place};
 
 /// An absolute `http` or `https` URL, taken apart. Its `Debug` hides path and query, where tokens are.
 #[derive(Clone)]
@@ -88,12 +88,20 @@ impl Endpoint {
             target: target.parse().map_err(|_| EndpointError::Target)?,
         })
     }
-}
 
-impl Endpoint {
     /// Where its connection goes.
     pub(super) fn place(&self) -> Place {
         Place { host: Arc::clone(&self.host), ip: self.ip, port: self.port }
+    }
+
+    /// Whether TLS is spoken there.
+    pub fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Whether the host, where it is an address, is one of `protocol`. A name is known only when it resolves.
+    pub fn can_be(&self, protocol: IpProtocol) -> bool {
+        self.ip.is_none_or(|ip| protocol.allows(ip))
     }
 }
 

@@ -24,7 +24,7 @@ use futures_util::StreamExt;
 use rustls::pki_types::CertificateDer;
 
 use super::{
-    Endpoint, NetError, Progress, Resolver,
+    Endpoint, IpProtocol, NetError, Progress, Resolver, Session, TlsOptions,
     dial::dial,
     error::trouble_with,
     filter::{Duplex, Filter, Wire},
@@ -35,7 +35,8 @@ use super::{
 /// Makes exchanges, each over a fresh connection.
 #[derive(Clone)]
 pub struct Client {
-    tls: Tls,
+    pub(super) tls: Tls,
+    pub(super) ip: IpProtocol,
     pub(super) resolver: Resolver,
 }
 
@@ -57,18 +58,33 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// Who answered.
     pub peer: SocketAddr,
+    /// What was agreed on where TLS was spoken.
+    pub session: Option<Session>,
     payload: Payload,
     wire: Rc<Wire>,
 }
 
+/// A connection that is ready to be spoken over.
+pub struct Connected {
+    /// The connection.
+    pub stream: Box<dyn Duplex>,
+    /// Who is at its other end.
+    pub peer: SocketAddr,
+    /// What was agreed on where TLS is spoken.
+    pub session: Option<Session>,
+}
+
 impl Request {
-    /// A request over a connection that closes after it. `Host` comes from the endpoint.
+    /// A request over a connection that closes after it. `Host` comes from the endpoint, unless `headers`
+    /// has it.
     pub fn new(endpoint: Endpoint, method: Method, headers: HeaderMap, body: Bytes) -> Self {
         let mut head = RequestHead::default();
         head.method = method;
         head.uri = endpoint.target.clone();
         head.headers = headers;
-        head.headers.insert(HOST, endpoint.authority.clone());
+        if !head.headers.contains_key(HOST) {
+            head.headers.insert(HOST, endpoint.authority.clone());
+        }
         // The server then closes first, and keeps the memory of the connection in our place.
         head.set_connection_type(ConnectionType::Close);
         Self { endpoint: Rc::new(endpoint), head: Rc::new(head), extra: None, body }
@@ -97,7 +113,7 @@ impl Request {
 impl Client {
     /// A client that trusts the authorities whose certificates these are.
     pub fn new(trusted: &[CertificateDer<'static>]) -> Self {
-        Self { tls: Tls::new(trusted), resolver: Resolver::system() }
+        Self { tls: Tls::new(trusted), ip: IpProtocol::Any, resolver: Resolver::system() }
     }
 
     /// The same, with another resolver than the system's.
@@ -105,13 +121,29 @@ impl Client {
         Self { resolver, ..self }
     }
 
+    /// The same, which tries only the addresses of `ip`.
+    pub fn over(self, ip: IpProtocol) -> Self {
+        Self { ip, ..self }
+    }
+
+    /// The same, which speaks TLS as a row wants it.
+    pub fn with_tls(&self, options: &TlsOptions) -> Self {
+        Self { tls: self.tls.with(options), ..self.clone() }
+    }
+
+    /// Connects, encrypted where the endpoint has it so.
+    pub async fn connect(&self, endpoint: &Endpoint, progress: &mut Progress) -> Result<Connected, NetError> {
+        let (stream, peer) = dial(&self.resolver, &endpoint.place(), self.ip, progress).await?;
+        let Some(name) = &endpoint.tls else {
+            return Ok(Connected { stream: Box::new(stream), peer, session: None });
+        };
+        let (stream, session) = self.tls.handshake(stream, name, peer, progress).await?;
+        Ok(Connected { stream: Box::new(stream), peer, session: Some(session) })
+    }
+
     /// Sends a request, and waits for the head of its answer.
     pub async fn send(&self, request: Request, progress: &mut Progress) -> Result<Answer, NetError> {
-        let (stream, peer) = dial(&self.resolver, &request.endpoint.place(), progress).await?;
-        let stream: Box<dyn Duplex> = match &request.endpoint.tls {
-            None => Box::new(stream),
-            Some(name) => Box::new(self.tls.handshake(stream, name, peer, progress).await?),
-        };
+        let Connected { stream, peer, session } = self.connect(&request.endpoint, progress).await?;
         let wire = Rc::new(Wire::default());
         let filter = Filter::new(stream, request.is_head(), Rc::clone(&wire));
         let mut answering = pin!(speak(filter, request));
@@ -126,7 +158,7 @@ impl Client {
         });
         let (head, payload) = answered.await.map_err(|error| explain(error, &wire, peer))?;
         progress.answered(wire.sent.get(), wire.first_byte.get());
-        Ok(Answer { status: head.status, headers: head.headers, peer, payload, wire })
+        Ok(Answer { status: head.status, headers: head.headers, peer, session, payload, wire })
     }
 }
 

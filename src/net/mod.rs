@@ -25,10 +25,12 @@ mod progress;
 mod resolve;
 mod tls;
 
+pub use dial::IpProtocol;
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::NetError;
-pub use exchange::{Answer, Client, Request};
+pub use exchange::{Answer, Client, Connected, Request};
+pub use filter::Duplex;
 pub use place::Place;
 pub use progress::{Progress, Stage};
 pub use resolve::Resolver;
-pub use tls::system_roots;
+pub use tls::{Certificate, Session, TlsOptions, system_roots};

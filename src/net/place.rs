@@ -5,10 +5,11 @@ use std::{
     sync::Arc,
 };
 
+use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use url::Host;
 
-use super::{Client, NetError, Progress, dial};
+use super::{Client, NetError, Progress, Session, dial};
 
 /// Where a connection goes.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -35,16 +36,33 @@ impl Place {
 
 impl Client {
     /// Connects to the first address of a place that answers.
-    pub async fn connect(
+    pub async fn connect_to(
         &self,
         place: &Place,
         progress: &mut Progress,
     ) -> Result<(TcpStream, SocketAddr), NetError> {
-        dial::dial(&self.resolver, place, progress).await
+        dial::dial(&self.resolver, place, self.ip, progress).await
+    }
+
+    /// The same, for places where TLS carries no HTTP.
+    pub fn without_alpn(&self) -> Self {
+        Self { tls: self.tls.without_alpn(), ..self.clone() }
+    }
+
+    /// Connects, shakes hands, and says what was agreed on; nothing more is said.
+    pub async fn shake_hands_with(
+        &self,
+        place: &Place,
+        name: &ServerName<'static>,
+        progress: &mut Progress,
+    ) -> Result<Session, NetError> {
+        let (stream, peer) = self.connect_to(place, progress).await?;
+        let (_, session) = self.tls.handshake(stream, name, peer, progress).await?;
+        Ok(session)
     }
 
     /// The addresses of a place, best first; at least one.
     pub async fn resolve(&self, place: &Place, progress: &mut Progress) -> Result<Vec<SocketAddr>, NetError> {
-        dial::resolve(&self.resolver, place, progress).await
+        dial::resolve(&self.resolver, place, self.ip, progress).await
     }
 }

@@ -1,12 +1,14 @@
 //! How far an exchange came, and what it took: known even where the time ran out half-way.
 
-use std::{borrow::Cow, fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, net::{IpAddr, SocketAddr}, sync::Arc, time::Duration};
 
 use skypunch_actors::{
     domain::{Timings, Trace},
     port::Tracer,
 };
 use tokio::time::Instant;
+
+use super::Session;
 
 /// The most addresses of a name that are shown.
 const ADDRESSES_SHOWN: usize = 8;
@@ -76,6 +78,11 @@ impl Progress {
         self.tracer.step(text);
     }
 
+    /// How long it all took up to now.
+    pub fn elapsed(&self) -> Duration {
+        self.tracer.begun().elapsed()
+    }
+
     /// Says what the caller is busy with now that it is connected.
     pub fn talking(&mut self, what: impl Into<Cow<'static, str>>) {
         self.stage = Stage::Talking(what.into());
@@ -88,7 +95,7 @@ impl Progress {
 
     /// How long each phase took, up to now, and the steps.
     pub fn finish(self) -> (Timings, Trace) {
-        let total = self.tracer.begun().elapsed();
+        let total = self.elapsed();
         (Timings { total, ..self.timings }, self.tracer.finish())
     }
 
@@ -96,10 +103,10 @@ impl Progress {
         self.stage = Stage::Resolving(Arc::clone(host));
     }
 
-    pub(super) fn resolved(&mut self, host: &str, addresses: &[SocketAddr], took: Duration) {
+    pub(super) fn resolved(&mut self, host: &str, addresses: &[IpAddr], took: Duration) {
         self.timings.dns = Some(took);
         let shown: Vec<_> =
-            addresses.iter().take(ADDRESSES_SHOWN).map(|address| address.ip().to_string()).collect();
+            addresses.iter().take(ADDRESSES_SHOWN).map(IpAddr::to_string).collect();
         let more = if addresses.len() > ADDRESSES_SHOWN { ", …" } else { "" };
         self.step(format!("Resolved {host} to {}{more}", shown.join(", ")));
     }
@@ -119,10 +126,17 @@ impl Progress {
         self.stage = Stage::Handshaking(peer);
     }
 
-    pub(super) fn handshaken(&mut self, version: &'static str, took: Duration) {
+    pub(super) fn handshaken(&mut self, session: &Session, took: Duration) {
         self.timings.tls = Some(took);
         self.stage = Stage::Sending;
-        self.step(version);
+        let version = session.version;
+        self.step(match &session.alpn {
+            Some(protocol) => format!("TLS handshake [OK] {version}, {protocol} by ALPN"),
+            None => format!("TLS handshake [OK] {version}"),
+        });
+        if let Some(certificate) = session.certificates.first() {
+            self.step(certificate.to_string());
+        }
     }
 
     pub(super) fn sent(&mut self) {

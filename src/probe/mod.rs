@@ -7,6 +7,7 @@ mod icmp;
 mod row;
 mod run;
 mod tcp;
+mod tls;
 
 use actix_http::header::HeaderValue;
 use skypunch_actors::{
@@ -21,6 +22,7 @@ const KINDS: &[(&str, Prepare)] = &[
     ("http", http::prepare),
     ("https", http::prepare),
     ("tcp", tcp::prepare),
+    ("tls", tls::prepare),
     ("dns", dns::prepare),
     ("icmp", icmp::prepare),
 ];

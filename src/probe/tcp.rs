@@ -63,7 +63,7 @@ pub(super) fn prepare(
 impl Look for Tcp {
     fn look<'a>(&'a self, progress: &'a mut Progress) -> LocalBoxFuture<'a, Result<String, Failure>> {
         Box::pin(async move {
-            let (mut stream, peer) = self.client.connect(&self.place, progress).await.map_err(failure)?;
+            let (mut stream, peer) = self.client.connect_to(&self.place, progress).await.map_err(failure)?;
             if let Some(text) = &self.send {
                 progress.talking(format!("connected to {peer}, sending {} bytes", text.len()));
                 let sent = stream.write_all(text.as_bytes()).await;

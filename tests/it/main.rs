@@ -10,6 +10,7 @@ mod faults;
 mod first_light;
 mod harness;
 mod kinds;
+mod http_options;
 mod logging;
 mod migration;
 mod probe;

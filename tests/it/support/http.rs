@@ -29,6 +29,8 @@ pub enum Act {
     Flood(Vec<u8>),
     /// Sends bytes again and again, with a pause between.
     Trickle(Vec<u8>),
+    /// Waits before the next act.
+    Pause(Duration),
     /// Is silent until the client leaves.
     Hang,
     /// Closes the connection with a reset.
@@ -152,6 +154,10 @@ async fn play<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, script: Vec<Act>
                     sleep(Duration::from_millis(10)).await;
                 }
                 false
+            }
+            Act::Pause(pause) => {
+                sleep(pause).await;
+                true
             }
             Act::Hang => {
                 let mut rest = [0; 1024];
