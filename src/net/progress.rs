@@ -1,6 +1,12 @@
 //! How far an exchange came, and what it took: known even where the time ran out half-way.
 
-use std::{borrow::Cow, fmt, net::{IpAddr, SocketAddr}, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use skypunch_actors::{
     domain::{Timings, Trace},
@@ -105,8 +111,7 @@ impl Progress {
 
     pub(super) fn resolved(&mut self, host: &str, addresses: &[IpAddr], took: Duration) {
         self.timings.dns = Some(took);
-        let shown: Vec<_> =
-            addresses.iter().take(ADDRESSES_SHOWN).map(IpAddr::to_string).collect();
+        let shown: Vec<_> = addresses.iter().take(ADDRESSES_SHOWN).map(IpAddr::to_string).collect();
         let more = if addresses.len() > ADDRESSES_SHOWN { ", …" } else { "" };
         self.step(format!("Resolved {host} to {}{more}", shown.join(", ")));
     }
