@@ -2,8 +2,8 @@
 //!
 //! # Design notes
 //!
-//! - 2026-11: serde's `deny_unknown_fields` stops at the first fault, and its messages show the value, which may
-//!   be a secret. So each field is read by itself, and the reader says what is allowed.
+//! - 2026-11: serde's `deny_unknown_fields` stops at the first fault, and its messages show the value, which
+//!   may be a secret. So each field is read by itself, and the reader says what is allowed.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};

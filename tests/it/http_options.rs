@@ -301,6 +301,18 @@ async fn a_body_that_is_no_json_is_said_once() {
     assert_fail(&outcome, Cause::Assertion, "body is not JSON (line 1, column 1)");
 }
 
+#[actix_rt::test]
+async fn an_assertion_that_fails_on_a_part_of_the_body_says_so() {
+    let server = Server::start(answer("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nall is ok")).await;
+    let options = json!({"body_limit": 6, "assertions": [{"body_contains": "ok"}]});
+    let outcome = Row::at(&server).options(options).probe().await;
+    assert_fail(
+        &outcome,
+        Cause::Assertion,
+        "only 6 bytes of the body were read (body_limit); body does not contain `ok`: it begins with `all is`",
+    );
+}
+
 fn coded(coding: &str, body: &[u8]) -> Vec<Act> {
     let head =
         format!("HTTP/1.1 200 OK\r\ncontent-encoding: {coding}\r\ncontent-length: {}\r\n\r\n", body.len());

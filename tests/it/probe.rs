@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::support::{
     http::{Act, Server, answer, send},
     row::{OK, Row, assert_fail, assert_pass, steps, tracer},
-    tls::{Ca, now, self_signed},
+    tls::{Ca, now, self_signed, self_signed_authority},
     wait::wait_until,
 };
 
@@ -386,6 +386,11 @@ async fn a_certificate_that_is_wrong_says_how() {
             "certificate of 127.0.0.1 is self-signed, or its issuer is not trusted or its chain incomplete"
                 .to_owned(),
         ),
+        (
+            self_signed_authority("127.0.0.1"),
+            "certificate of 127.0.0.1 is one of an authority, for signing others: often self-signed"
+                .to_owned(),
+        ),
         (ca.server("example.org"), "certificate is not for 127.0.0.1 but for example.org".to_owned()),
         (
             ca.server_until("127.0.0.1", expired),
@@ -421,6 +426,7 @@ async fn a_system_without_certificates_says_so_only_when_one_is_wanted() {
     let outcome = Row { roots: Vec::new(), ..row }.probe().await;
     assert_eq!(outcome.failure, Some(Cause::Tls));
     assert!(outcome.reason.contains("SSL_CERT_FILE"), "{}", outcome.reason);
+    assert!(steps(&outcome).contains("\nConnection [FAIL] reason: "), "{}", outcome.trace);
 }
 
 #[test]

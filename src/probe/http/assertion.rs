@@ -256,8 +256,8 @@ mod tests {
 
     #[test]
     fn each_way_to_be_wrong_is_named() {
-        let one_of = "must have exactly one of body_contains, body_not_contains, body_matches, body_not_matches, \
-            or header, or json_path";
+        let one_of = "must have exactly one of body_contains, body_not_contains, body_matches, \
+            body_not_matches, or header, or json_path";
         let cases = [
             (json!({}), vec!["`assertions` must be a list of objects".to_owned()]),
             (
@@ -343,7 +343,8 @@ mod tests {
         fn any_body_is_judged(body: Vec<u8>, pattern in ".{0,20}") {
             let secrets = Secrets::default();
             let headers = HeaderMap::new();
-            if let Ok(assertions) = parse(&json!([{"body_matches": pattern}, {"json_path": "$..a", "op": "exists"}])) {
+            let assertions = json!([{"body_matches": pattern}, {"json_path": "$..a", "op": "exists"}]);
+            if let Ok(assertions) = parse(&assertions) {
                 drop(Evidence { headers: &headers, body: &body, secrets: &secrets }.against(&assertions));
             }
         }

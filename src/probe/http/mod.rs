@@ -1,13 +1,14 @@
 //! `http` and `https`: one request over a fresh connection, judged by its answer.
 //!
-//! Everything from DNS to the last byte of the body happens within the target's timeout. The body is read up to
-//! `body_limit`; one that ends too soon is a failure, a longer one is not. Redirects are followed only where
-//! `follow_redirects` says so: then each timing is the sum over all hops, and what the row sends in confidence
-//! (credentials, headers of its own) stays with the scheme, host and port of its URL. A body goes along where the
-//! method does, as 307 and 308 have it.
+//! Everything from DNS to the last byte of the body happens within the target's timeout. The body is read
+//! up to `body_limit`; one that ends too soon is a failure, a longer one is not.
 //!
-//! What fails is judged in this order: connection, status, body, `cert_expiry_days`; then `max_response_ms` and
-//! the assertions, which are all looked at and named together.
+//! Redirects are followed only where `follow_redirects` says so: then each timing is the sum over all hops,
+//! and what the row sends in confidence (credentials, headers of its own) stays with the scheme, host and
+//! port of its URL. A body goes along where the method does, as 307 and 308 have it.
+//!
+//! What fails is judged in this order: connection, status, body, `cert_expiry_days`; then `max_response_ms`
+//! and the assertions, which are all looked at and named together.
 
 mod assertion;
 mod config;
@@ -130,7 +131,11 @@ impl Probe {
                 return Err((Cause::Protocol, reason));
             }
             let evidence = Evidence { headers: &headers, body: &body, secrets: &sight.secrets };
-            findings.extend(evidence.against(&options.assertions));
+            let failed = evidence.against(&options.assertions);
+            if !failed.is_empty() && wants_body && body.len() >= options.body_limit {
+                findings.push(format!("only {} bytes of the body were read (body_limit)", body.len()));
+            }
+            findings.extend(failed);
         }
         if findings.is_empty() {
             return Ok(reason);
