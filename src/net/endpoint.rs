@@ -6,7 +6,7 @@ use actix_http::{Uri, header::HeaderValue};
 use rustls::pki_types::ServerName;
 use url::{Host, Url};
 
-use super::IpProtocol;
+use super::{IpProtocol, Place};
 
 /// An absolute `http` or `https` URL, taken apart. Its `Debug` hides path and query, where tokens are.
 #[derive(Clone)]
@@ -89,6 +89,11 @@ impl Endpoint {
             target: target.parse().map_err(|_| EndpointError::Target)?,
             url: Arc::new(url),
         })
+    }
+
+    /// Where its connection goes.
+    pub(super) fn place(&self) -> Place {
+        Place { host: Arc::clone(&self.host), ip: self.ip, port: self.port }
     }
 
     /// The URL that was read.

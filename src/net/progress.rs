@@ -3,7 +3,13 @@
 //! Of several exchanges that are followed one after the other, as redirects are, each phase is the sum over
 //! them all.
 
-use std::{borrow::Cow, fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use skypunch_actors::{
     domain::{Timings, Trace},
@@ -41,6 +47,8 @@ pub enum Stage {
     Waiting,
     /// So many bytes of the body came.
     Reading(usize),
+    /// Connected, and doing what only the kind of probe knows.
+    Talking(Cow<'static, str>),
 }
 
 impl fmt::Display for Stage {
@@ -53,6 +61,7 @@ impl fmt::Display for Stage {
             Self::Sending => f.write_str("connected, sending the request"),
             Self::Waiting => f.write_str("connected, waiting for the response head"),
             Self::Reading(bytes) => write!(f, "reading the body ({bytes} bytes so far)"),
+            Self::Talking(what) => f.write_str(what),
         }
     }
 }
@@ -75,7 +84,7 @@ impl Progress {
 
     /// Whether there is a connection, encrypted if it should be.
     pub fn is_connected(&self) -> bool {
-        matches!(self.stage, Stage::Sending | Stage::Waiting | Stage::Reading(_))
+        matches!(self.stage, Stage::Sending | Stage::Waiting | Stage::Reading(_) | Stage::Talking(_))
     }
 
     /// Takes down a step of the caller.
@@ -88,6 +97,16 @@ impl Progress {
         self.tracer.begun().elapsed()
     }
 
+    /// Says what the caller is busy with now that it is connected.
+    pub fn talking(&mut self, what: impl Into<Cow<'static, str>>) {
+        self.stage = Stage::Talking(what.into());
+    }
+
+    /// Takes down how long the peer took to answer.
+    pub fn answered_after(&mut self, took: Duration) {
+        self.timings.ttfb = Some(took);
+    }
+
     /// How long each phase took, up to now, and the steps.
     pub fn finish(self) -> (Timings, Trace) {
         let total = self.elapsed();
@@ -98,10 +117,9 @@ impl Progress {
         self.stage = Stage::Resolving(Arc::clone(host));
     }
 
-    pub(super) fn resolved(&mut self, host: &str, addresses: &[SocketAddr], took: Duration) {
+    pub(super) fn resolved(&mut self, host: &str, addresses: &[IpAddr], took: Duration) {
         add(&mut self.timings.dns, took);
-        let shown: Vec<_> =
-            addresses.iter().take(ADDRESSES_SHOWN).map(|address| address.ip().to_string()).collect();
+        let shown: Vec<_> = addresses.iter().take(ADDRESSES_SHOWN).map(IpAddr::to_string).collect();
         let more = if addresses.len() > ADDRESSES_SHOWN { ", …" } else { "" };
         self.step(format!("Resolved {host} to {}{more}", shown.join(", ")));
     }

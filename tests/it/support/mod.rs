@@ -1,6 +1,7 @@
 //! What several tests need: real servers, and waiting.
 
 pub mod digest;
+pub mod dns;
 pub mod http;
 pub mod keystone;
 pub mod mariadb;
