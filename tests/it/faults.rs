@@ -73,8 +73,10 @@ async fn every_probe_of_an_outage_is_counted_once() {
     wait_until("a probe", || (server.requests().len() > seen + 2).then_some(())).await;
     database.thaw();
     drop(daemon);
-    let probed = server.requests().len().to_string();
-    Operator::MariaDb(database).wait_for("SELECT pass_count FROM targets", &probed).await;
+    let counted = Operator::MariaDb(database).ask("SELECT pass_count FROM targets").await.unwrap();
+    let counted: usize = counted.parse().unwrap();
+    // The one that was under way at the end may have arrived, and its result not.
+    assert!((0..=1).contains(&(server.requests().len() - counted)), "{counted} are counted");
 }
 
 #[tokio::test(flavor = "multi_thread")]

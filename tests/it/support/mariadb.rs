@@ -181,11 +181,16 @@ impl MariaDb {
         let watch = r#""$@" & server=$!; read -r _; kill -CONT $server; kill -KILL $server; wait $server"#;
         let mut command = Command::new("sh");
         command.args(["-c", watch, "sh"]).args(server);
+        // That of the server before, if it was killed.
+        fs::remove_file(path("pid")).ok();
         // What goes wrong before the log is open.
         let console = fs::File::create(path("console")).unwrap();
         let shell = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(console).spawn();
         self.process = Some(shell.expect("sh starts"));
-        let answers = wait_until("mariadbd answers", || UnixStream::connect(self.socket()).ok());
+        let answers = wait_until("mariadbd answers", || {
+            UnixStream::connect(self.socket()).ok()?;
+            fs::read_to_string(path("pid")).ok()?.trim().parse::<i32>().ok()
+        });
         if tokio::time::timeout(START_WITHIN, answers).await.is_err() {
             let read = |name| fs::read_to_string(path(name)).unwrap_or_else(|e| e.to_string());
             panic!("mariadbd does not start:\n{}\n{}", read("console"), read("log"));
