@@ -29,7 +29,7 @@ use super::{
     error::trouble_with,
     filter::{Duplex, Filter, Wire},
     head::Framing,
-    tls::{Tls, tls_error},
+    tls::{Tls, explain_tls, tls_error},
 };
 
 /// Makes exchanges, each over a fresh connection.
@@ -159,7 +159,7 @@ fn explain(error: SendRequestError, wire: &Wire, peer: SocketAddr) -> NetError {
 /// A connection that broke, `when`. TLS 1.3 refuses a client only after its handshake.
 fn broken(error: &io::Error, peer: SocketAddr, when: &str) -> NetError {
     match tls_error(error) {
-        Some(error) => NetError::Tls(format!("TLS with {peer} failed: {error}")),
+        Some(error) => NetError::Tls(explain_tls(error, peer)),
         None => NetError::Protocol(format!("{} {when}", trouble_with(peer, error))),
     }
 }
@@ -226,10 +226,21 @@ async fn read_stream(
             }
             _ => Torn::Undecodable,
         })?;
-        read.extend_from_slice(&chunk[..chunk.len().min(limit - read.len())]);
+        let fresh = &chunk[..chunk.len().min(limit - read.len())];
+        make_room(read, fresh.len(), limit);
+        read.extend_from_slice(fresh);
         progress.read(read.len());
     }
     Ok(())
+}
+
+/// Doubles, as a vector does by itself, but never beyond the limit.
+fn make_room(read: &mut Vec<u8>, fresh: usize, limit: usize) {
+    let needed = read.len() + fresh;
+    if needed > read.capacity() {
+        let capacity = needed.max(limit.min(2 * read.capacity()));
+        read.reserve_exact(capacity - read.len());
+    }
 }
 
 /// awc takes the end of the stream for the end of the body.
