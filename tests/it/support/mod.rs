@@ -2,6 +2,7 @@
 
 pub mod http;
 pub mod mariadb;
+pub mod memory;
 pub mod operator;
 pub mod postfix;
 pub mod site;
