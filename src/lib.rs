@@ -21,6 +21,7 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod control;
+pub mod fields;
 pub mod logging;
 pub mod net;
 pub mod probe;

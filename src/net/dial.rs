@@ -1,8 +1,13 @@
 //! From an endpoint to a TCP connection.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
+use serde::Deserialize;
 use tokio::{
     net::{TcpStream, lookup_host},
     time::{Instant, sleep},
@@ -18,15 +23,53 @@ const ADDRESSES_NAMED: usize = 4;
 /// with a dead IPv6 address is no outage.
 const STAGGER: Duration = Duration::from_millis(250);
 
+/// Which addresses of a host are tried.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+pub enum IpProtocol {
+    /// All of them.
+    #[default]
+    #[serde(rename = "any")]
+    Any,
+    /// Those of IPv4.
+    #[serde(rename = "4")]
+    V4,
+    /// Those of IPv6.
+    #[serde(rename = "6")]
+    V6,
+}
+
+impl IpProtocol {
+    pub(super) fn allows(self, ip: IpAddr) -> bool {
+        match self {
+            Self::Any => true,
+            Self::V4 => ip.is_ipv4(),
+            Self::V6 => ip.is_ipv6(),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Any => "",
+            Self::V4 => " IPv4",
+            Self::V6 => " IPv6",
+        }
+    }
+}
+
 /// Connects to the first address of the endpoint that answers, in the order of the resolver.
 pub(super) async fn dial(
     endpoint: &Endpoint,
+    ip: IpProtocol,
     progress: &mut Progress,
 ) -> Result<(TcpStream, SocketAddr), NetError> {
-    let addresses = match endpoint.ip {
+    let mut addresses = match endpoint.ip {
         Some(ip) => vec![SocketAddr::new(ip, endpoint.port)],
         None => resolve(endpoint, progress).await?,
     };
+    addresses.retain(|address| ip.allows(address.ip()));
+    if addresses.is_empty() {
+        return Err(NetError::Dns(format!("{} has no{} address", endpoint.host, ip.name())));
+    }
     let begun = Instant::now();
     let (stream, peer) = connect(&addresses, progress).await?;
     // Else a request in two packets waits for a delayed acknowledgement.

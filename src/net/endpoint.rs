@@ -6,6 +6,8 @@ use actix_http::{Uri, header::HeaderValue};
 use rustls::pki_types::ServerName;
 use url::{Host, Url};
 
+use super::IpProtocol;
+
 /// An absolute `http` or `https` URL, taken apart. Its `Debug` hides path and query, where tokens are.
 #[derive(Clone)]
 pub struct Endpoint {
@@ -85,6 +87,11 @@ impl Endpoint {
             authority: HeaderValue::try_from(authority).map_err(|_| malformed("it has no host"))?,
             target: target.parse().map_err(|_| EndpointError::Target)?,
         })
+    }
+
+    /// Whether the host, where it is an address, is one of `protocol`. A name is known only when it resolves.
+    pub fn can_be(&self, protocol: IpProtocol) -> bool {
+        self.ip.is_none_or(|ip| protocol.allows(ip))
     }
 }
 

@@ -24,7 +24,7 @@ use futures_util::StreamExt;
 use rustls::pki_types::CertificateDer;
 
 use super::{
-    Endpoint, NetError, Progress,
+    Endpoint, IpProtocol, NetError, Progress,
     dial::dial,
     error::trouble_with,
     filter::{Duplex, Filter, Wire},
@@ -36,6 +36,7 @@ use super::{
 #[derive(Clone)]
 pub struct Client {
     tls: Tls,
+    ip: IpProtocol,
 }
 
 /// What is sent; cheap to clone.
@@ -61,13 +62,16 @@ pub struct Answer {
 }
 
 impl Request {
-    /// A request over a connection that closes after it. `Host` comes from the endpoint.
+    /// A request over a connection that closes after it. `Host` comes from the endpoint, unless `headers`
+    /// has it.
     pub fn new(endpoint: Endpoint, method: Method, headers: HeaderMap, body: Bytes) -> Self {
         let mut head = RequestHead::default();
         head.method = method;
         head.uri = endpoint.target.clone();
         head.headers = headers;
-        head.headers.insert(HOST, endpoint.authority.clone());
+        if !head.headers.contains_key(HOST) {
+            head.headers.insert(HOST, endpoint.authority.clone());
+        }
         // The server then closes first, and keeps the memory of the connection in our place.
         head.set_connection_type(ConnectionType::Close);
         Self { endpoint: Rc::new(endpoint), head: Rc::new(head), extra: None, body }
@@ -96,12 +100,17 @@ impl Request {
 impl Client {
     /// A client that trusts the authorities whose certificates these are.
     pub fn new(trusted: &[CertificateDer<'static>]) -> Self {
-        Self { tls: Tls::new(trusted) }
+        Self { tls: Tls::new(trusted), ip: IpProtocol::Any }
+    }
+
+    /// The same, which tries only the addresses of `ip`.
+    pub fn over(self, ip: IpProtocol) -> Self {
+        Self { ip, ..self }
     }
 
     /// Sends a request, and waits for the head of its answer.
     pub async fn send(&self, request: Request, progress: &mut Progress) -> Result<Answer, NetError> {
-        let (stream, peer) = dial(&request.endpoint, progress).await?;
+        let (stream, peer) = dial(&request.endpoint, self.ip, progress).await?;
         let stream: Box<dyn Duplex> = match &request.endpoint.tls {
             None => Box::new(stream),
             Some(name) => Box::new(self.tls.handshake(stream, name, peer, progress).await?),

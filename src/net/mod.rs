@@ -23,6 +23,7 @@ mod head;
 mod progress;
 mod tls;
 
+pub use dial::IpProtocol;
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::NetError;
 pub use exchange::{Answer, Client, Request};

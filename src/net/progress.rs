@@ -73,9 +73,14 @@ impl Progress {
         self.tracer.step(text);
     }
 
+    /// How long it all took up to now.
+    pub fn elapsed(&self) -> Duration {
+        self.tracer.begun().elapsed()
+    }
+
     /// How long each phase took, up to now, and the steps.
     pub fn finish(self) -> (Timings, Trace) {
-        let total = self.tracer.begun().elapsed();
+        let total = self.elapsed();
         (Timings { total, ..self.timings }, self.tracer.finish())
     }
 

@@ -12,7 +12,7 @@ use crate::repository::{above_tests, root, sources};
 const ADAPTERS: [&str; 5] = ["probe", "sink", "store", "web", "control"];
 
 /// The rooms of `src` that everybody may use, and which use none but each other.
-const BASE: [&str; 5] = ["settings", "secret", "net", "logging", "clock"];
+const BASE: [&str; 6] = ["settings", "secret", "fields", "net", "logging", "clock"];
 
 /// The modules of `actors` that hold one actor each. They know each other's messages by what they share:
 /// `event`, `lifecycle`, `query`.

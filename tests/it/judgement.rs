@@ -6,27 +6,27 @@
 use std::{
     cell::Cell,
     net::SocketAddr,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use actix::System;
 use futures_util::future::{join, join_all};
 use rustls::ServerConfig;
+use serde_json::{Value, json};
 use skypunch::{net::Client, probe::Probers};
 use skypunch_actors::{
     domain::{
         Cause::{self, Connect, Dns, Protocol, Status, Timeout, Tls},
         Fault, Outcome, Secret, TargetDefinition, TargetId,
     },
-    port::{Clock, Prober, ProberFactory, Tracer, plan_probe},
-    testing::TestClock,
+    port::{Prober, ProberFactory, plan_probe},
 };
 use tokio::{net::TcpSocket, runtime::Runtime};
 
 use crate::support::{
     http::{Act, Server, answer, send},
     memory::peak_of,
+    row::{OK, tracer},
     tls::{Ca, now, self_signed},
     wait::wait_until,
 };
@@ -39,7 +39,6 @@ const GRACE: Duration = Duration::from_millis(1_500);
 /// small answer does, in bytes.
 const BODY_LIMIT: usize = 1 << 20;
 const OVERHEAD: usize = 64 << 10;
-const WHOLE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// A row of the table.
@@ -92,6 +91,11 @@ impl Case {
 
     fn expecting(mut self, pass_result: &str) -> Self {
         self.target.pass_result = pass_result.to_owned();
+        self
+    }
+
+    fn options(mut self, options: Value) -> Self {
+        self.target.options = Some(Secret::new(options.to_string()));
         self
     }
 
@@ -248,6 +252,8 @@ fn bodies() -> Vec<Case> {
         chunked("a chunk without its line break", "2\r\nok!!").fails(Protocol, no_chunk),
         chunked("a chunk beyond all numbers", "2\r\nok\r\n11112222333344445\r\n").fails(Protocol, no_chunk),
         plain("a body without end", floods("HTTP/1.1 200 OK\r\n\r\n")),
+        plain("a body without end, of which little is wanted", floods("HTTP/1.1 200 OK\r\n\r\n"))
+            .options(json!({"body_limit": 1_000})),
         plain("a huge length, and a body to match", {
             floods("HTTP/1.1 200 OK\r\ncontent-length: 9223372036854775807\r\n\r\n")
         }),
@@ -268,13 +274,13 @@ fn silences() -> Vec<Case> {
             .times_out(waiting),
         plain("silent within the body", vec![Act::Read, send(begins), Act::Hang])
             .times_out("reading the body (9 bytes so far)"),
-        plain("a head byte by byte, whole in time", vec![Act::Read, Act::Drip(WHOLE.into(), pause / 10)]),
+        plain("a head byte by byte, whole in time", vec![Act::Read, Act::Drip(OK.into(), pause / 10)]),
         plain("a head of one byte a second", {
-            vec![Act::Read, Act::Drip(WHOLE.into(), Duration::from_secs(1))]
+            vec![Act::Read, Act::Drip(OK.into(), Duration::from_secs(1))]
         })
         .times_out(waiting),
         plain("a body of one byte a second", {
-            vec![Act::Read, send("HTTP/1.1 200 OK\r\n\r\n"), Act::Drip(WHOLE.into(), Duration::from_secs(1))]
+            vec![Act::Read, send("HTTP/1.1 200 OK\r\n\r\n"), Act::Drip(OK.into(), Duration::from_secs(1))]
         })
         .times_out("reading the body (1 bytes so far)"),
         plain("a body that trickles", {
@@ -299,7 +305,7 @@ fn silences() -> Vec<Case> {
 }
 
 fn handshakes(ca: &Ca) -> Vec<Case> {
-    let whole = || answer(WHOLE);
+    let whole = || answer(OK);
     let secure = |what: &str, script: Vec<Act>| plain(what, script).at("https://127.0.0.1:PORT/");
     let leaves =
         |what: &str, text: &str| tls(what, ca.server("127.0.0.1"), vec![Act::Read, send(text), Act::Leave]);
@@ -369,7 +375,7 @@ fn certificates(ca: &Ca) -> Vec<Case> {
 }
 
 fn names() -> Vec<Case> {
-    let whole = || answer(WHOLE);
+    let whole = || answer(OK);
     vec![
         plain("a name of one address or more", whole()).at("http://localhost:PORT/"),
         plain("a name in wide letters", whole()).at("http://ｌｏｃａｌｈｏｓｔ:PORT/"),
@@ -410,6 +416,12 @@ impl Running {
         TargetDefinition { url: Secret::new(url), ..self.case.target.clone() }
     }
 
+    fn body_limit(&self) -> usize {
+        let options = self.target().read(TargetId(1)).0.options.of_kind;
+        let limit = options.get("body_limit").and_then(Value::as_u64);
+        limit.map_or(BODY_LIMIT, |limit| limit.try_into().unwrap())
+    }
+
     /// A row that cannot be probed is judged by its faults, as the target's actor does.
     fn prober(&self, probers: &Probers) -> Result<Box<dyn Prober>, String> {
         let definition = self.target();
@@ -446,10 +458,6 @@ impl Running {
     }
 }
 
-fn tracer() -> Tracer {
-    Tracer::start(&(Arc::new(TestClock::default()) as Arc<dyn Clock>))
-}
-
 /// Whether a text is as the pattern has it, in which `*` stands for anything.
 fn matches(pattern: &str, text: &str) -> bool {
     let Some((begin, rest)) = pattern.split_once('*') else { return pattern == text };
@@ -470,7 +478,7 @@ fn play<T>(look: impl AsyncFnOnce(Vec<Running>, Probers) -> T) -> T {
 #[test]
 fn each_server_is_judged_in_time_and_holds_no_other_target_back() {
     play(async |running, probers| {
-        let neighbour = start(plain("a good neighbour", answer(WHOLE))).await;
+        let neighbour = start(plain("a good neighbour", answer(OK))).await;
         let done = Cell::new(false);
         let judged = async {
             let judged = join_all(running.iter().map(|row| async {
@@ -510,7 +518,7 @@ fn no_server_takes_more_memory_than_the_body_may() {
         let (_, usual) = peak_of(running[0].probe(&probers)).await;
         for row in &running {
             let (_, peak) = peak_of(row.probe(&probers)).await;
-            assert!(peak <= usual + BODY_LIMIT + OVERHEAD, "{}: {peak} bytes", row.case.what);
+            assert!(peak <= usual + row.body_limit() + OVERHEAD, "{}: {peak} bytes", row.case.what);
         }
     });
 }

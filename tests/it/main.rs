@@ -9,6 +9,7 @@ mod control;
 mod faults;
 mod first_light;
 mod harness;
+mod http_options;
 mod judgement;
 mod logging;
 mod migration;

@@ -1,117 +1,20 @@
 //! The HTTP probe against real servers, over TCP and TLS.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use rustls::pki_types::CertificateDer;
-use skypunch::{net::Client, probe::Probers};
-use skypunch_actors::{
-    domain::{Cause, Outcome, Secret, TargetDefinition, TargetId},
-    port::{Clock, Prober, ProberFactory, Tracer, plan_probe},
-    testing::TestClock,
-};
+use skypunch_actors::domain::{Cause, Outcome};
 
 use crate::support::{
     http::{Act, Server, answer, send},
+    row::{OK, Row, assert_fail, assert_pass, steps, tracer},
     tls::Ca,
     wait::wait_until,
 };
-
-fn tracer() -> Tracer {
-    Tracer::start(&(Arc::new(TestClock::default()) as Arc<dyn Clock>))
-}
-
-/// A row, and who its prober trusts.
-struct Row {
-    definition: TargetDefinition,
-    roots: Vec<CertificateDer<'static>>,
-    timeout: Option<Duration>,
-}
-
-impl Row {
-    fn new(url: impl Into<String>) -> Self {
-        let definition = TargetDefinition::new("home", url);
-        Self { definition, roots: Vec::new(), timeout: None }
-    }
-
-    fn at(server: &Server) -> Self {
-        Self::new(format!("http://{}/", server.address()))
-    }
-
-    fn tls(server: &Server, host: &str, ca: &Ca) -> Self {
-        let row = Self::new(format!("https://{host}:{}/", server.port()));
-        Self { roots: ca.roots(), ..row }
-    }
-
-    fn method(mut self, method: &str) -> Self {
-        self.definition.method = method.to_owned();
-        self
-    }
-
-    fn expecting(mut self, pass_result: &str) -> Self {
-        self.definition.pass_result = pass_result.to_owned();
-        self
-    }
-
-    fn basic(mut self, parms: &str) -> Self {
-        self.definition.authn = "BASIC".to_owned();
-        self.definition.authn_parms = Some(Secret::new(parms));
-        self
-    }
-
-    /// Shorter than a row may have it.
-    fn within(self, millis: u64) -> Self {
-        Self { timeout: Some(Duration::from_millis(millis)), ..self }
-    }
-
-    fn prober(&self) -> Box<dyn Prober> {
-        let probers = Probers::new("skypunch/test", Client::new(&self.roots)).unwrap();
-        let Some(timeout) = self.timeout else {
-            return plan_probe(&probers, TargetId(1), &self.definition).1.unwrap()();
-        };
-        let (mut target, _) = self.definition.read(TargetId(1));
-        target.timeout = timeout;
-        probers.prepare(&self.definition, &target).unwrap()()
-    }
-
-    async fn probe(&self) -> Outcome {
-        self.prober().probe(tracer()).await
-    }
-}
 
 /// Probes a server that follows `script`.
 async fn look(script: Vec<Act>) -> Outcome {
     let server = Server::start(script).await;
     Row::at(&server).probe().await
-}
-
-const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
-
-/// The steps of a trace without their times, and with every port as `PORT`.
-fn steps(outcome: &Outcome) -> String {
-    let lines: Vec<String> = outcome.trace.lines().map(|line| line[16..].to_owned()).collect();
-    without_ports(&lines.join("\n"))
-}
-
-fn without_ports(text: &str) -> String {
-    let mut shown = String::new();
-    for (n, part) in text.split("127.0.0.1:").enumerate() {
-        if n == 0 {
-            shown.push_str(part);
-        } else {
-            shown.push_str("127.0.0.1:PORT");
-            shown.push_str(part.trim_start_matches(|c: char| c.is_ascii_digit()));
-        }
-    }
-    shown
-}
-
-fn assert_pass(outcome: &Outcome, reason: &str) {
-    assert_eq!((outcome.failure, outcome.reason.as_str()), (None, reason), "{}", outcome.trace);
-}
-
-fn assert_fail(outcome: &Outcome, cause: Cause, reason: &str) {
-    let found = (outcome.failure, without_ports(&outcome.reason));
-    assert_eq!(found, (Some(cause), reason.to_owned()), "{}", outcome.trace);
 }
 
 #[actix_rt::test]
@@ -144,7 +47,10 @@ async fn a_request_says_what_it_must_and_no_more() {
     let mut headers: Vec<&str> = headers.lines().filter(|line| !line.is_empty()).collect();
     headers.sort_unstable();
     let host = format!("host: localhost:{}", server.port());
-    assert_eq!(headers, ["accept: */*", "connection: close", &host, "user-agent: skypunch/test"]);
+    assert_eq!(
+        headers,
+        ["accept-encoding: identity", "accept: */*", "connection: close", &host, "user-agent: skypunch/test"]
+    );
 }
 
 #[actix_rt::test]

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use actix_http::{
     Method,
-    header::{ACCEPT, HeaderMap, HeaderValue, USER_AGENT},
+    header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue, USER_AGENT},
 };
-use bytes::Bytes;
-use skypunch_actors::domain::{Fault, PassResult, Target, TargetDefinition, TargetOptions, text};
+use skypunch_actors::domain::{Fault, PassResult, Target, TargetDefinition, text};
 
+use super::{options::Options, scrub::Secrets};
 use crate::{
     net::{Endpoint, EndpointError, Request},
     probe::auth::{self, Auth},
@@ -18,9 +18,6 @@ use crate::{
 const METHODS: [Method; 7] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
 
-/// The options that this kind knows beside those of the core.
-const OPTIONS: [&str; 0] = [];
-
 /// A row that can be probed.
 pub(super) struct Config {
     /// As it is shown, without credentials.
@@ -28,6 +25,7 @@ pub(super) struct Config {
     pub(super) timeout: Duration,
     pub(super) expected: PassResult,
     pub(super) auth: Box<dyn Auth>,
+    pub(super) options: Options,
     endpoint: Endpoint,
     method: Method,
     user_agent: HeaderValue,
@@ -40,7 +38,7 @@ impl Config {
         target: &Target,
         user_agent: &HeaderValue,
     ) -> Result<Self, Vec<Fault>> {
-        let mut faults = unknown_options(target);
+        let mut faults = Vec::new();
         let endpoint = keep(&mut faults, Endpoint::parse(definition.url.expose()).map_err(url_fault));
         let method = keep(&mut faults, method(&definition.method));
         let expected = definition.pass_result.parse();
@@ -51,13 +49,17 @@ impl Config {
             }),
         );
         let auth = keep(&mut faults, auth::prepare(&definition.authn, definition.authn_parms.as_ref()));
-        let (Some(endpoint), Some(method), Some(expected), Some(auth), true) =
-            (endpoint, method, expected, auth, faults.is_empty())
+        let options = keep(&mut faults, Options::read(&target.options.of_kind));
+        if let (Some(endpoint), Some(options)) = (&endpoint, &options) {
+            faults.extend(misfits(endpoint, options));
+        }
+        let (Some(endpoint), Some(method), Some(expected), Some(auth), Some(options), true) =
+            (endpoint, method, expected, auth, options, faults.is_empty())
         else {
             return Err(faults);
         };
         let (url, timeout, user_agent) = (target.url.clone(), target.timeout, user_agent.clone());
-        Ok(Self { url, timeout, expected, auth, endpoint, method, user_agent })
+        Ok(Self { url, timeout, expected, auth, options, endpoint, method, user_agent })
     }
 
     /// The request that each probe sends, but for its credentials.
@@ -65,7 +67,16 @@ impl Config {
         let mut headers = HeaderMap::with_capacity(4);
         headers.insert(USER_AGENT, self.user_agent.clone());
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
-        Request::new(self.endpoint.clone(), self.method.clone(), headers, Bytes::new())
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        for (name, value) in &self.options.headers {
+            headers.insert(name.clone(), value.clone());
+        }
+        Request::new(self.endpoint.clone(), self.method.clone(), headers, self.options.body.clone())
+    }
+
+    /// What of the request must not be shown where a server echoes it.
+    pub(super) fn secrets(&self) -> Secrets {
+        Secrets::of(&self.options.headers, &self.options.body)
     }
 }
 
@@ -91,15 +102,13 @@ fn method(column: &str) -> Result<Method, Vec<Fault>> {
     })
 }
 
-fn unknown_options(target: &Target) -> Vec<Fault> {
-    let known = || TargetOptions::KEYS.into_iter().chain(OPTIONS);
-    let unknown = target.options.of_kind.keys().filter(|key| !known().any(|known| known == *key));
-    let allowed = known().collect::<Vec<_>>().join(", ");
-    unknown
-        .map(|key| {
-            Fault::new("options", format!("unknown option `{}`: known are {allowed}", text::reason(key)))
-        })
-        .collect()
+/// Options that are right by themselves, and wrong for this URL.
+fn misfits(endpoint: &Endpoint, options: &Options) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    if !endpoint.can_be(options.ip_protocol) {
+        faults.push(Fault::new("options", "`ip_protocol` rules out the address in the url"));
+    }
+    faults
 }
 
 #[cfg(test)]
@@ -142,9 +151,16 @@ mod tests {
         );
         assert_eq!(faults(|d| d.authn = "MAGIC".into()), "authn: `MAGIC` is not known: NONE or BASIC");
         assert!(faults(|d| d.pass_result = "ok".into()).starts_with("pass_result: `ok` is not a status"));
+        assert!(
+            faults(|d| d.options = Some(Secret::new(r#"{"tags":[],"boddy":1}"#)))
+                .starts_with("options: unknown option `boddy`: known are tags, notify, ")
+        );
         assert_eq!(
-            faults(|d| d.options = Some(Secret::new(r#"{"tags":[],"boddy":1}"#))),
-            "options: unknown option `boddy`: known are tags, notify, failure_threshold, success_threshold"
+            faults(|d| {
+                d.url = Secret::new("http://127.0.0.1/");
+                d.options = Some(Secret::new(r#"{"ip_protocol":"6"}"#));
+            }),
+            "options: `ip_protocol` rules out the address in the url"
         );
     }
 

@@ -1,9 +1,12 @@
 //! `http` and `https`: one request over a fresh connection, judged by the status of its answer.
 //!
 //! Everything from DNS to the last byte of the body happens within the target's timeout. Redirects are
-//! not followed. The body is read up to 1 MiB; one that ends too soon is a failure, a longer one is not.
+//! not followed. The body is read up to `body_limit`; one that ends too soon is a failure, a longer one is
+//! not.
 
 mod config;
+mod options;
+mod scrub;
 
 use std::rc::Rc;
 
@@ -15,12 +18,9 @@ use skypunch_actors::{
 };
 use tokio::time::timeout_at;
 
-use self::config::Config;
+use self::{config::Config, scrub::Secrets};
 use super::Probers;
 use crate::net::{Client, NetError, Progress, Request};
-
-/// The most of a body that is read, in bytes.
-const BODY_LIMIT: usize = 1 << 20;
 
 /// Reads a row, or names all that is wrong with it.
 pub(super) fn prepare(
@@ -29,7 +29,7 @@ pub(super) fn prepare(
     target: &Target,
 ) -> Result<ProberBuilder, Vec<Fault>> {
     let config = Config::read(definition, target, &probers.user_agent)?;
-    let client = probers.client.clone();
+    let client = probers.client.clone().over(config.options.ip_protocol);
     Ok(Box::new(move || Box::new(HttpProber(Rc::new(Probe::new(config, client))))))
 }
 
@@ -46,7 +46,15 @@ impl Prober for HttpProber {
 struct Probe {
     client: Client,
     request: Request,
+    secrets: Secrets,
     config: Config,
+}
+
+/// What is known of a probe while it goes on, and holds where its time runs out.
+struct Sight {
+    progress: Progress,
+    status: Option<StatusCode>,
+    secrets: Secrets,
 }
 
 /// Why a probe failed.
@@ -54,51 +62,63 @@ type Failure = (Cause, String);
 
 impl Probe {
     fn new(config: Config, client: Client) -> Self {
-        Self { client, request: config.request(), config }
+        Self { client, request: config.request(), secrets: config.secrets(), config }
     }
 
     async fn run(&self, tracer: Tracer) -> Outcome {
         let deadline = tracer.begun() + self.config.timeout;
-        let mut progress = Progress::new(tracer);
-        let mut status = None;
-        progress.step(format!("Connecting to {} ....", self.config.url));
-        let found = match timeout_at(deadline, self.look(&mut progress, &mut status)).await {
+        let progress = Progress::new(tracer);
+        let mut sight = Sight { progress, status: None, secrets: self.secrets.clone() };
+        sight.progress.step(format!("Connecting to {} ....", self.config.url));
+        let found = match timeout_at(deadline, self.look(&mut sight)).await {
             Ok(found) => found,
             Err(_) => {
                 let limit = self.config.timeout.as_secs_f64();
-                Err((Cause::Timeout, format!("no answer within {limit} s: {}", progress.stage())))
+                Err((Cause::Timeout, format!("no answer within {limit} s: {}", sight.progress.stage())))
             }
         };
+        let Sight { mut progress, status, secrets } = sight;
         let outcome = match found {
             Ok(reason) => Outcome::pass(reason),
             Err((cause, reason)) => {
+                let reason = secrets.scrub(&reason);
                 let phase = if progress.is_connected() { "Response" } else { "Connection" };
                 progress.step(format!("{phase} [FAIL] reason: {reason}"));
                 Outcome::fail(cause, reason)
             }
         };
         let (timings, trace) = progress.finish();
-        Outcome { http_status: status.map(|status: StatusCode| status.as_u16()), timings, trace, ..outcome }
+        Outcome { http_status: status.map(|status| status.as_u16()), timings, trace, ..outcome }
     }
 
     /// The status is noted as soon as it is known, since the body may outlast the deadline.
-    async fn look(
-        &self,
-        progress: &mut Progress,
-        status: &mut Option<StatusCode>,
-    ) -> Result<String, Failure> {
-        let mut request = self.request.clone();
-        let credentials = self.config.auth.header().await.map_err(|e| (e.cause, e.to_string()))?;
-        if let Some((name, value)) = credentials {
-            request = request.header(name, value);
-        }
-        let answer = self.client.send(request, progress).await.map_err(failure)?;
-        *status = Some(answer.status);
+    async fn look(&self, sight: &mut Sight) -> Result<String, Failure> {
+        let request = self.authorize(self.request.clone(), &mut sight.secrets).await?;
+        let answer = self.client.send(request, &mut sight.progress).await.map_err(failure)?;
+        sight.status = Some(answer.status);
         judge(&self.config.expected, answer.status)?;
-        let reason = answer.status_line();
-        progress.step(format!("Response [OK] {reason}"));
-        answer.read(BODY_LIMIT, progress).await.map_err(failure)?;
-        Ok(reason)
+        let reason = sight.secrets.scrub(&answer.status_line()).into_owned();
+        sight.progress.step(format!("Response [OK] {reason}"));
+        let options = &self.config.options;
+        answer.read(options.body_limit, &mut sight.progress).await.map_err(failure)?;
+        let findings: Vec<String> = self.slow(&sight.progress).into_iter().collect();
+        if findings.is_empty() {
+            return Ok(reason);
+        }
+        Err((Cause::Assertion, findings.join("; ")))
+    }
+
+    async fn authorize(&self, request: Request, secrets: &mut Secrets) -> Result<Request, Failure> {
+        let credentials = self.config.auth.header().await.map_err(|e| (e.cause, e.to_string()))?;
+        let Some((name, value)) = credentials else { return Ok(request) };
+        secrets.add_header(&value);
+        Ok(request.header(name, value))
+    }
+
+    fn slow(&self, progress: &Progress) -> Option<String> {
+        let allowed = self.config.options.max_response_ms?;
+        let took = progress.elapsed().as_secs_f64() * 1000.0;
+        (took > allowed as f64).then(|| format!("answered in {took:.1} ms, more than {allowed} ms"))
     }
 }
 

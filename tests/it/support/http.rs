@@ -34,6 +34,8 @@ pub enum Act {
     Trickle(Vec<u8>),
     /// Sends bytes one by one, with a pause between.
     Drip(Vec<u8>, Duration),
+    /// Waits before the next act.
+    Pause(Duration),
     /// Is silent until the client leaves.
     Hang,
     /// Closes the connection with a reset.
@@ -160,6 +162,10 @@ async fn play<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, script: Vec<Act>
                 false
             }
             Act::Drip(bytes, pause) => drip(&mut stream, &bytes, pause).await.is_ok(),
+            Act::Pause(pause) => {
+                sleep(pause).await;
+                true
+            }
             Act::Hang => {
                 let mut rest = [0; 1024];
                 while matches!(stream.read(&mut rest).await, Ok(1..)) {}

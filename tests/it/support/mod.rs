@@ -5,6 +5,7 @@ pub mod mariadb;
 pub mod memory;
 pub mod operator;
 pub mod postfix;
+pub mod row;
 pub mod site;
 pub mod tls;
 pub mod wait;

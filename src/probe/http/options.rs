@@ -1,0 +1,156 @@
+//! The options of an HTTP target: read once, strictly, with every fault named.
+
+use actix_http::header::{
+    CONNECTION, CONTENT_LENGTH, DATE, EXPECT, HeaderMap, HeaderName, HeaderValue, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
+};
+use bytes::Bytes;
+use serde_json::{Map, Value};
+use skypunch_actors::domain::{Fault, TargetOptions, text};
+
+use crate::{fields::Fields, net::IpProtocol};
+
+/// The headers that say how a message is carried: those are ours to write.
+const OURS: [HeaderName; 8] =
+    [CONNECTION, CONTENT_LENGTH, DATE, EXPECT, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
+
+/// How much of a body is read unless the row says otherwise, in bytes.
+const BODY_LIMIT: usize = 1 << 20;
+/// The most that a row may say: it is held in memory.
+const BODY_LIMIT_MAX: usize = 64 << 20;
+
+/// What a row asks for beyond its columns.
+pub(super) struct Options {
+    /// Sent with the request, in place of those that are sent anyway.
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    pub(super) ip_protocol: IpProtocol,
+    /// The longest that a probe may take and pass.
+    pub(super) max_response_ms: Option<u64>,
+    /// The most of a body that is read, in bytes.
+    pub(super) body_limit: usize,
+}
+
+impl Options {
+    /// Reads what the core left of the column, or names all that is wrong with it.
+    pub(super) fn read(object: &Map<String, Value>) -> Result<Self, Vec<Fault>> {
+        let mut fields = Fields::of(object).knowing(TargetOptions::KEYS);
+        let body = fields.take::<String>("body", "a text");
+        let limit = format!("a number of bytes from 0 to {BODY_LIMIT_MAX}");
+        let options = Self {
+            headers: headers(&mut fields),
+            body: body.map_or_else(Bytes::new, Bytes::from),
+            ip_protocol: fields.take("ip_protocol", r#""any", "4" or "6""#).unwrap_or_default(),
+            max_response_ms: fields.take_if(
+                "max_response_ms",
+                "a whole number of milliseconds, at least 1",
+                |ms| *ms > 0,
+            ),
+            body_limit: fields
+                .take_if("body_limit", &limit, |bytes| *bytes <= BODY_LIMIT_MAX)
+                .unwrap_or(BODY_LIMIT),
+        };
+        let faults = fields.finish();
+        if faults.is_empty() {
+            return Ok(options);
+        }
+        Err(faults.into_iter().map(|problem| Fault::new("options", problem)).collect())
+    }
+}
+
+/// A value may be a secret, and is never shown.
+fn headers(fields: &mut Fields<'_>) -> HeaderMap {
+    const KEY: &str = "headers";
+    let mut headers = HeaderMap::new();
+    let Some(wanted) = fields.take::<Map<String, Value>>(KEY, "an object of texts") else {
+        return headers;
+    };
+    for (name, value) in wanted {
+        let shown = text::reason(&name);
+        let key = format!("{KEY}.{shown}");
+        let Ok(name) = HeaderName::try_from(name) else {
+            fields.fault(&key, "is not the name of a header");
+            continue;
+        };
+        let value = value.as_str().and_then(|value| HeaderValue::from_str(value).ok());
+        if OURS.contains(&name) {
+            fields.fault(&key, "cannot be chosen: it says how the request is carried");
+        } else if headers.contains_key(&name) {
+            fields.fault(&key, "is there twice");
+        } else if let Some(mut value) = value {
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        } else {
+            fields.fault(&key, "must be a text that a header can carry");
+        }
+    }
+    headers
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(options: Value) -> Result<Options, String> {
+        Options::read(options.as_object().unwrap()).map_err(|faults| Fault::join(&faults))
+    }
+
+    fn faults(options: Value) -> String {
+        read(options).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn no_options_are_the_defaults() {
+        let options = read(json!({})).unwrap();
+        assert!(options.headers.is_empty() && options.body.is_empty());
+        assert_eq!((options.ip_protocol, options.max_response_ms), (IpProtocol::Any, None));
+        assert_eq!(options.body_limit, 1_048_576);
+    }
+
+    #[test]
+    fn each_way_to_be_wrong_says_what_is_allowed_and_shows_no_value() {
+        let cases = [
+            (json!({"headers": "hunter2"}), "`headers` must be an object of texts"),
+            (json!({"headers": {"a b": "hunter2"}}), "`headers.a b` is not the name of a header"),
+            (json!({"headers": {"x": 7}}), "`headers.x` must be a text that a header can carry"),
+            (json!({"headers": {"x": "hunter2\n"}}), "`headers.x` must be a text that a header can carry"),
+            (json!({"headers": {"x": "a", "X": "b"}}), "`headers.X` is there twice"),
+            (
+                json!({"headers": {"Content-Length": "1"}}),
+                "`headers.Content-Length` cannot be chosen: it says how the request is carried",
+            ),
+            (json!({"body": {"a": "hunter2"}}), "`body` must be a text"),
+            (json!({"ip_protocol": 4}), r#"`ip_protocol` must be "any", "4" or "6""#),
+            (json!({"ip_protocol": "hunter2"}), r#"`ip_protocol` must be "any", "4" or "6""#),
+            (
+                json!({"max_response_ms": 0}),
+                "`max_response_ms` must be a whole number of milliseconds, at least 1",
+            ),
+            (json!({"body_limit": -1}), "`body_limit` must be a number of bytes from 0 to 67108864"),
+            (json!({"body_limit": 1e9}), "`body_limit` must be a number of bytes from 0 to 67108864"),
+        ];
+        for (options, problem) in cases {
+            assert_eq!(faults(options), format!("options: {problem}"));
+        }
+        assert!(
+            faults(json!({"boddy": "hunter2"})).starts_with("options: unknown option `boddy`: known are")
+        );
+    }
+
+    #[test]
+    fn all_faults_are_named_at_once() {
+        let faults = faults(json!({"body": 1, "headers": {"a b": "", "te": ""}, "body_limit": "x", "y": 1}));
+        assert_eq!(faults.matches("options: ").count(), 5, "{faults}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_json_is_options_or_faults(key in "headers|body|ip_protocol|max_response_ms|body_limit|.*", text: String) {
+            let value = serde_json::from_str(&text).unwrap_or(Value::String(text));
+            drop(read(json!({ key: value })));
+        }
+    }
+}

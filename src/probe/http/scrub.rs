@@ -1,0 +1,101 @@
+//! Keeps what a request carries in confidence out of what is shown of its answer: servers echo.
+
+use std::borrow::Cow;
+
+use actix_http::header::{HeaderMap, HeaderValue};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde_json::Value;
+use skypunch_actors::domain::MASK;
+
+/// What is shorter than this is no secret, and would be found in every text.
+const SECRET_MIN: usize = 4;
+
+/// The secrets of one probe.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Secrets(Vec<String>);
+
+impl Secrets {
+    /// Everything that the headers and the body of a row may hide.
+    pub(super) fn of(headers: &HeaderMap, body: &[u8]) -> Self {
+        let mut secrets = Self::default();
+        headers.iter().for_each(|(_, value)| secrets.add_header(value));
+        secrets.add_body(&String::from_utf8_lossy(body));
+        secrets
+    }
+
+    /// The value of a header, and what stands in it: after a scheme, or encoded as `Basic` has it.
+    pub(super) fn add_header(&mut self, value: &HeaderValue) {
+        let Ok(value) = value.to_str() else { return };
+        self.add(value);
+        value.split([' ', ',', ';', '=', '"']).for_each(|word| self.add(word));
+        for word in value.split(' ') {
+            self.add(word);
+            let decoded = BASE64_STANDARD.decode(word).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+            if let Some((_, password)) = decoded.as_deref().and_then(|decoded| decoded.split_once(':')) {
+                self.add(password);
+            }
+        }
+    }
+
+    fn add_body(&mut self, body: &str) {
+        self.add(body);
+        match serde_json::from_str(body) {
+            Ok(value) => self.add_leaves(&value),
+            Err(_) => url::form_urlencoded::parse(body.as_bytes()).for_each(|(_, value)| self.add(&value)),
+        }
+    }
+
+    fn add_leaves(&mut self, value: &Value) {
+        match value {
+            Value::String(text) => self.add(text),
+            Value::Array(items) => items.iter().for_each(|item| self.add_leaves(item)),
+            Value::Object(object) => object.values().for_each(|item| self.add_leaves(item)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    fn add(&mut self, secret: &str) {
+        if secret.len() >= SECRET_MIN && !self.0.iter().any(|known| known == secret) {
+            self.0.push(secret.to_owned());
+            // The longest first: what is left of a longer one would be shown.
+            self.0.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        }
+    }
+
+    /// A text without the secrets.
+    pub(super) fn scrub<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let mut scrubbed = Cow::Borrowed(text);
+        for secret in &self.0 {
+            if scrubbed.contains(secret.as_str()) {
+                scrubbed = Cow::Owned(scrubbed.replace(secret.as_str(), MASK));
+            }
+        }
+        scrubbed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_http::header::{AUTHORIZATION, HeaderName};
+
+    use super::*;
+
+    #[test]
+    fn what_was_sent_is_masked_in_what_comes_back() {
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, HeaderValue::from_static("Basic Ym9iOmh1bnRlcjI="));
+        headers.insert(HeaderName::from_static("cookie"), HeaderValue::from_static("id=topsecret; b=1"));
+        for (body, echo) in [
+            ("plain-body", "<plain-body>"),
+            (r#"{"a":["json-leaf"]}"#, "<json-leaf>"),
+            ("user=x&password=form%20value", "<form value>"),
+            ("", "<Ym9iOmh1bnRlcjI=>"),
+            ("", "<hunter2>"),
+            ("", "<Basic Ym9iOmh1bnRlcjI=>"),
+            ("", "<topsecret>"),
+        ] {
+            assert_eq!(Secrets::of(&headers, body.as_bytes()).scrub(echo), "<***>", "{body}");
+        }
+        assert_eq!(Secrets::of(&headers, b"1").scrub("1 ok"), "1 ok");
+    }
+}

@@ -1,0 +1,110 @@
+//! Every option of an HTTP target, against real servers.
+
+use std::time::Duration;
+
+use serde_json::json;
+use skypunch_actors::domain::{Cause, Outcome};
+
+use crate::support::{
+    http::{Act, Server, answer, send},
+    row::{OK, Row, assert_fail, assert_pass, steps},
+};
+
+/// A secret that stands in a row, and must be shown nowhere.
+const PLANTED: &str = "hunter2-planted";
+
+fn assert_hidden(outcome: &Outcome) {
+    let shown = format!("{outcome:?} {}", outcome.trace);
+    assert!(!shown.contains(PLANTED), "{shown}");
+}
+
+#[actix_rt::test]
+async fn headers_and_body_are_sent_with_the_method() {
+    let server = Server::start(answer(OK)).await;
+    let options = json!({
+        "headers": {"Host": "other.example", "X-Key": PLANTED, "user-agent": "mine", "Accept": "text/plain"},
+        "body": "a=b",
+    });
+    let outcome = Row::at(&server).method("POST").options(options).probe().await;
+    assert_pass(&outcome, "200 OK");
+    assert_hidden(&outcome);
+    let request = server.requests().remove(0);
+    let (head, body) = request.split_once("\r\n\r\n").unwrap();
+    assert_eq!(body, "a=b");
+    let mut lines: Vec<&str> = head.lines().collect();
+    lines.sort_unstable();
+    let key = format!("x-key: {PLANTED}");
+    assert_eq!(
+        lines,
+        [
+            "POST / HTTP/1.1",
+            "accept-encoding: identity",
+            "accept: text/plain",
+            "connection: close",
+            "content-length: 3",
+            "host: other.example",
+            "user-agent: mine",
+            &key,
+        ]
+    );
+}
+
+#[actix_rt::test]
+async fn what_a_server_echoes_of_a_row_is_masked() {
+    let server = Server::start(answer(format!(
+        "HTTP/1.1 520 token {PLANTED}-body is wrong\r\ncontent-length: 0\r\n\r\n"
+    )))
+    .await;
+    let options = json!({"headers": {"authorization": format!("Bearer {PLANTED}")}, "body": "x"});
+    let row = Row::at(&server).options(options).expecting("520");
+    let outcome = row.probe().await;
+    assert_pass(&outcome, "520 token ***-body is wrong");
+    assert_hidden(&outcome);
+}
+
+#[actix_rt::test]
+async fn a_body_is_read_up_to_the_limit_of_the_row() {
+    let endless = vec![Act::Read, send("HTTP/1.1 200 OK\r\n\r\n"), Act::Flood(vec![b'x'; 8192])];
+    let server = Server::start(endless).await;
+    for limit in [0, 10, 100_000] {
+        let outcome = Row::at(&server).options(json!({"body_limit": limit})).probe().await;
+        assert_pass(&outcome, "200 OK");
+        assert!(steps(&outcome).ends_with(&format!("Body [OK] {limit} bytes")), "{}", outcome.trace);
+    }
+}
+
+#[actix_rt::test]
+async fn an_answer_that_takes_too_long_fails_though_it_came() {
+    let slow = vec![Act::Read, Act::Pause(Duration::from_millis(30)), send(OK)];
+    let server = Server::start(slow).await;
+    let outcome = Row::at(&server).options(json!({"max_response_ms": 20})).probe().await;
+    assert_eq!((outcome.failure, outcome.http_status), (Some(Cause::Assertion), Some(200)));
+    assert!(outcome.reason.starts_with("answered in "), "{}", outcome.reason);
+    assert!(outcome.reason.ends_with(" ms, more than 20 ms"), "{}", outcome.reason);
+    let outcome = Row::at(&server).options(json!({"max_response_ms": 9000})).probe().await;
+    assert_pass(&outcome, "200 OK");
+}
+
+#[actix_rt::test]
+async fn only_addresses_of_the_chosen_protocol_are_tried() {
+    let server = Server::start(answer(OK)).await;
+    let url = format!("http://localhost:{}/", server.port());
+    let four = Row::new(&url).options(json!({"ip_protocol": "4"})).probe().await;
+    assert_pass(&four, "200 OK");
+    assert!(!four.trace.to_string().contains("Connected to [::1]"), "{}", four.trace);
+    // Whether `localhost` has an address of IPv6 is up to the system; nobody listens there in any case.
+    let six = Row::new(&url).options(json!({"ip_protocol": "6"})).probe().await;
+    assert!(matches!(six.failure, Some(Cause::Dns | Cause::Connect)), "{}", six.reason);
+    assert_eq!(server.requests().len(), 1);
+    let row = Row::at(&server).options(json!({"ip_protocol": "6"}));
+    assert_eq!(row.faults(), "options: `ip_protocol` rules out the address in the url");
+}
+
+#[actix_rt::test]
+async fn a_limit_of_the_row_leaves_other_failures_their_cause() {
+    let outcome = Row::at(&Server::start(answer("HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n")).await)
+        .options(json!({"max_response_ms": 1}))
+        .probe()
+        .await;
+    assert_fail(&outcome, Cause::Status, "status 500, expected 200");
+}
