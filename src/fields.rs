@@ -36,13 +36,13 @@ impl<'a> Fields<'a> {
         self
     }
 
-    /// The value of a field as it stands; `null` is no value.
+    /// The value of a field as it stands.
     pub fn raw(&mut self, key: &'static str) -> Option<&'a Value> {
         self.known.push(key);
-        self.object?.get(key).filter(|value| !value.is_null())
+        self.object?.get(key)
     }
 
-    /// The value of a field, which must be what `allowed` says.
+    /// The value of a field, which must be what `allowed` says; `null` is none.
     pub fn take<T: DeserializeOwned>(&mut self, key: &'static str, allowed: &str) -> Option<T> {
         self.take_if(key, allowed, |_| true)
     }
@@ -54,7 +54,7 @@ impl<'a> Fields<'a> {
         allowed: &str,
         is_allowed: impl FnOnce(&T) -> bool,
     ) -> Option<T> {
-        let value = self.raw(key)?;
+        let value = self.raw(key).filter(|value| !value.is_null())?;
         let read = T::deserialize(value).ok().filter(is_allowed);
         if read.is_none() {
             self.fault(key, &format!("must be {allowed}"));
@@ -65,11 +65,6 @@ impl<'a> Fields<'a> {
     /// Whether the object has a value for this field.
     pub fn has(&self, key: &str) -> bool {
         self.object.is_some_and(|object| object.get(key).is_some_and(|value| !value.is_null()))
-    }
-
-    /// The full name of a field: `tls.ca_file`.
-    pub fn name(&self, key: &str) -> String {
-        format!("{}{key}", self.path)
     }
 
     /// Takes down what is wrong with a field.

@@ -89,6 +89,11 @@ impl Endpoint {
         })
     }
 
+    /// Whether TLS is spoken there.
+    pub fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
     /// Whether the host, where it is an address, is one of `protocol`. A name is known only when it resolves.
     pub fn can_be(&self, protocol: IpProtocol) -> bool {
         self.ip.is_none_or(|ip| protocol.allows(ip))

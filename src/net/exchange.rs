@@ -24,7 +24,7 @@ use futures_util::StreamExt;
 use rustls::pki_types::CertificateDer;
 
 use super::{
-    Endpoint, IpProtocol, NetError, Progress,
+    Endpoint, IpProtocol, NetError, Progress, Session, TlsOptions,
     dial::dial,
     error::trouble_with,
     filter::{Duplex, Filter, Wire},
@@ -57,8 +57,20 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// Who answered.
     pub peer: SocketAddr,
+    /// What was agreed on where TLS was spoken.
+    pub session: Option<Session>,
     payload: Payload,
     wire: Rc<Wire>,
+}
+
+/// A connection that is ready to be spoken over.
+pub struct Connected {
+    /// The connection.
+    pub stream: Box<dyn Duplex>,
+    /// Who is at its other end.
+    pub peer: SocketAddr,
+    /// What was agreed on where TLS is spoken.
+    pub session: Option<Session>,
 }
 
 impl Request {
@@ -108,13 +120,24 @@ impl Client {
         Self { ip, ..self }
     }
 
+    /// The same, which speaks TLS as a row wants it.
+    pub fn with_tls(&self, options: &TlsOptions) -> Self {
+        Self { tls: self.tls.with(options), ip: self.ip }
+    }
+
+    /// Connects, encrypted where the endpoint has it so.
+    pub async fn connect(&self, endpoint: &Endpoint, progress: &mut Progress) -> Result<Connected, NetError> {
+        let (stream, peer) = dial(endpoint, self.ip, progress).await?;
+        let Some(name) = &endpoint.tls else {
+            return Ok(Connected { stream: Box::new(stream), peer, session: None });
+        };
+        let (stream, session) = self.tls.handshake(stream, name, peer, progress).await?;
+        Ok(Connected { stream: Box::new(stream), peer, session: Some(session) })
+    }
+
     /// Sends a request, and waits for the head of its answer.
     pub async fn send(&self, request: Request, progress: &mut Progress) -> Result<Answer, NetError> {
-        let (stream, peer) = dial(&request.endpoint, self.ip, progress).await?;
-        let stream: Box<dyn Duplex> = match &request.endpoint.tls {
-            None => Box::new(stream),
-            Some(name) => Box::new(self.tls.handshake(stream, name, peer, progress).await?),
-        };
+        let Connected { stream, peer, session } = self.connect(&request.endpoint, progress).await?;
         let wire = Rc::new(Wire::default());
         let filter = Filter::new(stream, request.is_head(), Rc::clone(&wire));
         let mut answering = pin!(speak(filter, request));
@@ -129,7 +152,7 @@ impl Client {
         });
         let (head, payload) = answered.await.map_err(|error| explain(error, &wire, peer))?;
         progress.answered(wire.sent.get(), wire.first_byte.get());
-        Ok(Answer { status: head.status, headers: head.headers, peer, payload, wire })
+        Ok(Answer { status: head.status, headers: head.headers, peer, session, payload, wire })
     }
 }
 

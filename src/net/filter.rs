@@ -20,8 +20,8 @@ use tokio::{
 
 use super::head::{Framing, Inspected, inspect};
 
-/// What is below the filter: TCP, or TLS on TCP.
-pub(super) trait Duplex: AsyncRead + AsyncWrite + Unpin {}
+/// A connection: TCP, or TLS on TCP.
+pub trait Duplex: AsyncRead + AsyncWrite + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Duplex for T {}
 

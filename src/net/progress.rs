@@ -8,6 +8,8 @@ use skypunch_actors::{
 };
 use tokio::time::Instant;
 
+use super::Session;
+
 /// The most addresses of a name that are shown.
 const ADDRESSES_SHOWN: usize = 8;
 
@@ -111,10 +113,17 @@ impl Progress {
         self.stage = Stage::Handshaking(peer);
     }
 
-    pub(super) fn handshaken(&mut self, version: &'static str, took: Duration) {
+    pub(super) fn handshaken(&mut self, session: &Session, took: Duration) {
         self.timings.tls = Some(took);
         self.stage = Stage::Sending;
-        self.step(version);
+        let version = session.version;
+        self.step(match &session.alpn {
+            Some(protocol) => format!("TLS handshake [OK] {version}, {protocol} by ALPN"),
+            None => format!("TLS handshake [OK] {version}"),
+        });
+        if let Some(certificate) = session.certificates.first() {
+            self.step(certificate.to_string());
+        }
     }
 
     pub(super) fn sent(&mut self) {

@@ -1,6 +1,6 @@
 //! Every option of an HTTP target, against real servers.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 use serde_json::json;
 use skypunch_actors::domain::{Cause, Outcome};
@@ -8,6 +8,7 @@ use skypunch_actors::domain::{Cause, Outcome};
 use crate::support::{
     http::{Act, Server, answer, send},
     row::{OK, Row, assert_fail, assert_pass, steps},
+    tls::{Ca, now},
 };
 
 /// A secret that stands in a row, and must be shown nowhere.
@@ -107,4 +108,85 @@ async fn a_limit_of_the_row_leaves_other_failures_their_cause() {
         .probe()
         .await;
     assert_fail(&outcome, Cause::Status, "status 500, expected 200");
+}
+
+#[actix_rt::test]
+async fn an_authority_of_the_row_is_trusted_in_place_of_the_systems() {
+    let (ca, other) = (Ca::new(), Ca::new());
+    let server = Server::start_tls(answer(OK), ca.server("localhost")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ca.pem");
+    for (named, trusted) in [(&ca, true), (&other, false)] {
+        fs::write(&path, named.pem()).unwrap();
+        let row = Row::tls(&server, "localhost", &ca).options(json!({"tls": {"ca_file": path}}));
+        let outcome = row.probe().await;
+        assert_eq!(outcome.passed(), trusted, "{}", outcome.reason);
+    }
+    let row = Row::tls(&server, "localhost", &other).options(json!({"tls": {"ca_file": "/no/such"}}));
+    assert_eq!(row.faults(), "options: `tls.ca_file` cannot be read: /no/such: entity not found");
+}
+
+#[actix_rt::test]
+async fn a_client_certificate_is_shown_to_who_asks_for_one() {
+    let ca = Ca::new();
+    let server = Server::start_tls(answer(OK), ca.server_for_clients("localhost")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    let (cert_pem, key_pem) = ca.client();
+    fs::write(&cert, cert_pem).unwrap();
+    fs::write(&key, key_pem).unwrap();
+    let row = Row::tls(&server, "localhost", &ca);
+    assert_eq!(row.probe().await.failure, Some(Cause::Tls));
+    let row = row.options(json!({"tls": {"cert_file": cert, "key_file": key}}));
+    assert_pass(&row.probe().await, "200 OK");
+}
+
+#[actix_rt::test]
+async fn a_server_name_of_the_row_is_what_the_certificate_must_carry() {
+    let ca = Ca::new();
+    let server = Server::start_tls(answer(OK), ca.server("inside.example")).await;
+    let row = Row::tls(&server, "127.0.0.1", &ca);
+    assert_eq!(row.probe().await.failure, Some(Cause::Tls));
+    let row = row.options(json!({"tls": {"server_name": "inside.example"}}));
+    assert_pass(&row.probe().await, "200 OK");
+}
+
+#[actix_rt::test]
+async fn verification_can_be_skipped_and_the_facts_are_still_shown() {
+    let ca = Ca::new();
+    let expired = now() - Duration::from_secs(3 * 86_400 + 60);
+    let server = Server::start_tls(answer(OK), ca.server_until("example.org", expired)).await;
+    let skip = json!({"tls": {"insecure_skip_verify": true}});
+    let outcome = Row::new(format!("https://127.0.0.1:{}/", server.port())).options(skip).probe().await;
+    assert_pass(&outcome, "200 OK");
+    let until = format!("valid until {}", expired.date());
+    assert!(outcome.trace.to_string().contains(&until), "{}", outcome.trace);
+}
+
+#[actix_rt::test]
+async fn an_older_version_of_tls_than_asked_for_is_refused() {
+    let ca = Ca::new();
+    let server = Server::start_tls(answer(OK), ca.server_of_tls12("127.0.0.1")).await;
+    for (version, passes) in [("1.2", true), ("1.3", false)] {
+        let row = Row::tls(&server, "127.0.0.1", &ca).options(json!({"tls": {"min_version": version}}));
+        let outcome = row.probe().await;
+        assert_eq!(outcome.passed(), passes, "{}", outcome.reason);
+        assert!(passes || outcome.failure == Some(Cause::Tls));
+    }
+}
+
+#[actix_rt::test]
+async fn a_certificate_that_ends_too_soon_fails_with_its_date() {
+    let ca = Ca::new();
+    let end = now() + Duration::from_secs(5 * 86_400 + 600);
+    let server = Server::start_tls(answer(OK), ca.server_until("127.0.0.1", end)).await;
+    let row = |days: u32| Row::tls(&server, "127.0.0.1", &ca).options(json!({"cert_expiry_days": days}));
+    assert_pass(&row(5).probe().await, "200 OK");
+    let outcome = row(6).probe().await;
+    let date = end.date();
+    let reason = format!("certificate of 127.0.0.1 expires in 5 days ({date}), less than 6 days ahead");
+    assert_fail(&outcome, Cause::Tls, &reason);
+    assert_eq!(outcome.http_status, Some(200));
+    let plain = Row::new("http://example.org/").options(json!({"cert_expiry_days": 6}));
+    assert_eq!(plain.faults(), "options: `cert_expiry_days` wants a url that begins with https://");
 }

@@ -326,7 +326,10 @@ fn handshakes(ca: &Ca) -> Vec<Case> {
             .fails(Tls, TOO_OLD),
         secure("TLS 1.0 only, by its alert", vec![Act::Take, Act::Send(PROTOCOL_VERSION.into())])
             .fails(Tls, TOO_OLD),
-        tls("a client certificate is demanded", ca.server_of_members("127.0.0.1"), whole())
+        tls("TLS 1.2 only where 1.3 is asked for", ca.server_of_tls12("127.0.0.1"), whole())
+            .options(json!({"tls": {"min_version": "1.3"}}))
+            .fails(Tls, TOO_OLD),
+        tls("a client certificate is demanded", ca.server_for_clients("127.0.0.1"), whole())
             .fails(Tls, "PEER demands a client certificate"),
         leaves("leaves without the goodbye of TLS", "HTTP/1.1 200 OK\r\n\r\nok"),
         leaves("leaves within the body", "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nok")

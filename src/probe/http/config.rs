@@ -108,6 +108,9 @@ fn misfits(endpoint: &Endpoint, options: &Options) -> Vec<Fault> {
     if !endpoint.can_be(options.ip_protocol) {
         faults.push(Fault::new("options", "`ip_protocol` rules out the address in the url"));
     }
+    if options.cert_expiry_days.is_some() && !endpoint.is_tls() {
+        faults.push(Fault::new("options", "`cert_expiry_days` wants a url that begins with https://"));
+    }
     faults
 }
 

@@ -20,7 +20,7 @@ use tokio::time::timeout_at;
 
 use self::{config::Config, scrub::Secrets};
 use super::Probers;
-use crate::net::{Client, NetError, Progress, Request};
+use crate::net::{Client, NetError, Progress, Request, Session};
 
 /// Reads a row, or names all that is wrong with it.
 pub(super) fn prepare(
@@ -29,7 +29,11 @@ pub(super) fn prepare(
     target: &Target,
 ) -> Result<ProberBuilder, Vec<Fault>> {
     let config = Config::read(definition, target, &probers.user_agent)?;
-    let client = probers.client.clone().over(config.options.ip_protocol);
+    let client = match &config.options.tls {
+        Some(options) => probers.client.with_tls(options),
+        None => probers.client.clone(),
+    };
+    let client = client.over(config.options.ip_protocol);
     Ok(Box::new(move || Box::new(HttpProber(Rc::new(Probe::new(config, client))))))
 }
 
@@ -100,7 +104,11 @@ impl Probe {
         let reason = sight.secrets.scrub(&answer.status_line()).into_owned();
         sight.progress.step(format!("Response [OK] {reason}"));
         let options = &self.config.options;
+        let expiring = self.expiring(answer.session.as_ref());
         answer.read(options.body_limit, &mut sight.progress).await.map_err(failure)?;
+        if let Some(reason) = expiring {
+            return Err((Cause::Tls, reason));
+        }
         let findings: Vec<String> = self.slow(&sight.progress).into_iter().collect();
         if findings.is_empty() {
             return Ok(reason);
@@ -113,6 +121,12 @@ impl Probe {
         let Some((name, value)) = credentials else { return Ok(request) };
         secrets.add_header(&value);
         Ok(request.header(name, value))
+    }
+
+    /// Any certificate of the chain counts: clients lose their trust with the first that expires.
+    fn expiring(&self, session: Option<&Session>) -> Option<String> {
+        let limit = self.config.options.cert_expiry_days?;
+        session?.certificates.iter().find_map(|certificate| certificate.expires_within(limit))
     }
 
     fn slow(&self, progress: &Progress) -> Option<String> {

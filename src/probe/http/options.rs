@@ -8,7 +8,10 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 use skypunch_actors::domain::{Fault, TargetOptions, text};
 
-use crate::{fields::Fields, net::IpProtocol};
+use crate::{
+    fields::Fields,
+    net::{IpProtocol, TlsOptions},
+};
 
 /// The headers that say how a message is carried: those are ours to write.
 const OURS: [HeaderName; 8] =
@@ -25,6 +28,9 @@ pub(super) struct Options {
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
     pub(super) ip_protocol: IpProtocol,
+    pub(super) tls: Option<TlsOptions>,
+    /// How many days at least a certificate must live on.
+    pub(super) cert_expiry_days: Option<u32>,
     /// The longest that a probe may take and pass.
     pub(super) max_response_ms: Option<u64>,
     /// The most of a body that is read, in bytes.
@@ -41,6 +47,8 @@ impl Options {
             headers: headers(&mut fields),
             body: body.map_or_else(Bytes::new, Bytes::from),
             ip_protocol: fields.take("ip_protocol", r#""any", "4" or "6""#).unwrap_or_default(),
+            tls: tls(&mut fields),
+            cert_expiry_days: fields.take("cert_expiry_days", "a whole number of days"),
             max_response_ms: fields.take_if(
                 "max_response_ms",
                 "a whole number of milliseconds, at least 1",
@@ -56,6 +64,11 @@ impl Options {
         }
         Err(faults.into_iter().map(|problem| Fault::new("options", problem)).collect())
     }
+}
+
+fn tls(fields: &mut Fields<'_>) -> Option<TlsOptions> {
+    let options = fields.raw("tls").filter(|options| !options.is_null())?;
+    TlsOptions::read(options).map_err(|faults| fields.extend(faults)).ok()
 }
 
 /// A value may be a secret, and is never shown.
@@ -125,6 +138,13 @@ mod tests {
             (json!({"body": {"a": "hunter2"}}), "`body` must be a text"),
             (json!({"ip_protocol": 4}), r#"`ip_protocol` must be "any", "4" or "6""#),
             (json!({"ip_protocol": "hunter2"}), r#"`ip_protocol` must be "any", "4" or "6""#),
+            (json!({"cert_expiry_days": -1}), "`cert_expiry_days` must be a whole number of days"),
+            (
+                json!({"tls": {"verify": 1, "ca_file": 2}}),
+                "`tls.ca_file` must be the path of a PEM file; options: \
+                unknown option `tls.verify`: known are ca_file, cert_file, key_file, server_name, \
+                insecure_skip_verify, min_version",
+            ),
             (
                 json!({"max_response_ms": 0}),
                 "`max_response_ms` must be a whole number of milliseconds, at least 1",
@@ -148,7 +168,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_json_is_options_or_faults(key in "headers|body|ip_protocol|max_response_ms|body_limit|.*", text: String) {
+        fn any_json_is_options_or_faults(key in "headers|body|ip_protocol|tls|cert_expiry_days|max_response_ms|body_limit|.*", text: String) {
             let value = serde_json::from_str(&text).unwrap_or(Value::String(text));
             drop(read(json!({ key: value })));
         }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::{
-    ConfigBuilder, RootCertStore, ServerConfig, WantsVerifier,
+    ConfigBuilder, RootCertStore, ServerConfig, SupportedProtocolVersion, WantsVerifier,
     crypto::ring::default_provider,
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
     server::{WantsServerCert, WebPkiClientVerifier},
@@ -17,6 +17,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// An authority, which signs what it is asked to.
 pub struct Ca {
     certificate: CertificateDer<'static>,
+    pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
@@ -32,13 +33,49 @@ impl Ca {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let certificate = params.self_signed(&key).unwrap().der().clone();
-        Self { certificate, issuer: Issuer::new(params, key) }
+        let signed = params.self_signed(&key).unwrap();
+        let (certificate, pem) = (signed.der().clone(), signed.pem());
+        Self { certificate, pem, issuer: Issuer::new(params, key) }
     }
 
     /// What to trust for trusting this authority and no other.
     pub fn roots(&self) -> Vec<CertificateDer<'static>> {
         vec![self.certificate.clone()]
+    }
+
+    /// Its certificate as a PEM file has it.
+    pub fn pem(&self) -> String {
+        self.pem.clone()
+    }
+
+    /// A client's certificate and key, as PEM files have them.
+    pub fn client(&self) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(["a client".to_owned()]).unwrap();
+        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
+    }
+
+    /// A server that speaks only with clients whom this authority knows.
+    pub fn server_for_clients(&self, name: &str) -> ServerConfig {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.certificate.clone()).unwrap();
+        let provider = Arc::new(default_provider());
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+        let (certificate, key) = self.signed(name);
+        finish(builder(&[&TLS12, &TLS13]).with_client_cert_verifier(verifier), certificate, &key)
+    }
+
+    /// A server that speaks nothing newer than TLS 1.2.
+    pub fn server_of_tls12(&self, name: &str) -> ServerConfig {
+        let (certificate, key) = self.signed(name);
+        finish(builder(&[&TLS12]).with_no_client_auth(), certificate, &key)
+    }
+
+    fn signed(&self, name: &str) -> (CertificateDer<'static>, KeyPair) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new([name.to_owned()]).unwrap();
+        (params.signed_by(&key, &self.issuer).unwrap().der().clone(), key)
     }
 
     /// A server whose certificate is for `name`.
@@ -48,27 +85,12 @@ impl Ca {
 
     /// A server whose certificate ends, or ended, at a time.
     pub fn server_until(&self, name: &str, not_after: OffsetDateTime) -> ServerConfig {
-        let (certificate, key) = self.vouch(name, not_after);
-        config(builder().with_no_client_auth(), certificate, &key)
-    }
-
-    /// A server that demands a certificate of this authority from its clients.
-    pub fn server_of_members(&self, name: &str) -> ServerConfig {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.certificate.clone()).unwrap();
-        let verifier =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(default_provider()));
-        let (certificate, key) = self.vouch(name, now() + DAY);
-        config(builder().with_client_cert_verifier(verifier.build().unwrap()), certificate, &key)
-    }
-
-    /// A certificate of thirty days.
-    fn vouch(&self, name: &str, not_after: OffsetDateTime) -> (CertificateDer<'static>, KeyPair) {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
         params.not_before = not_after - 30 * DAY;
         params.not_after = not_after;
-        (params.signed_by(&key, &self.issuer).unwrap().der().clone(), key)
+        let certificate = params.signed_by(&key, &self.issuer).unwrap().der().clone();
+        config(certificate, &key)
     }
 }
 
@@ -76,7 +98,7 @@ impl Ca {
 pub fn self_signed(name: &str) -> ServerConfig {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new([name.to_owned()]).unwrap();
-    config(builder().with_no_client_auth(), params.self_signed(&key).unwrap().der().clone(), &key)
+    config(params.self_signed(&key).unwrap().der().clone(), &key)
 }
 
 /// The time that rustls will judge by.
@@ -85,12 +107,19 @@ pub fn now() -> OffsetDateTime {
     OffsetDateTime::now_utc()
 }
 
-fn builder() -> ConfigBuilder<ServerConfig, WantsVerifier> {
-    let provider = Arc::new(default_provider());
-    ServerConfig::builder_with_provider(provider).with_protocol_versions(&[&TLS12, &TLS13]).unwrap()
+type Builder = ConfigBuilder<ServerConfig, WantsVerifier>;
+
+fn config(certificate: CertificateDer<'static>, key: &KeyPair) -> ServerConfig {
+    finish(builder(&[&TLS12, &TLS13]).with_no_client_auth(), certificate, key)
 }
 
-fn config(
+fn builder(versions: &[&'static SupportedProtocolVersion]) -> Builder {
+    ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_protocol_versions(versions)
+        .unwrap()
+}
+
+fn finish(
     builder: ConfigBuilder<ServerConfig, WantsServerCert>,
     certificate: CertificateDer<'static>,
     key: &KeyPair,

@@ -1,88 +1,25 @@
-//! TLS by rustls and ring, on a connection that is already there.
+//! What rustls found wrong, in words for people.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr};
 
 use rustls::{
-    AlertDescription, CertificateError, ClientConfig, Error as TlsError, InvalidMessage, PeerIncompatible,
-    ProtocolVersion, RootCertStore,
-    client::Resumption,
-    pki_types::{CertificateDer, ServerName, UnixTime},
+    AlertDescription, CertificateError, Error as TlsError, InvalidMessage, PeerIncompatible,
+    pki_types::{ServerName, UnixTime},
 };
 use time::OffsetDateTime;
-use tokio::{net::TcpStream, time::Instant};
-use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::{NetError, Progress, error::trouble_with};
+use crate::net::error::trouble_with;
 
 /// The most names of a foreign certificate that are shown.
 const NAMES_SHOWN: usize = 3;
 
-/// Loads the certificates that the system trusts, as OpenSSL finds them: `SSL_CERT_FILE` and
-/// `SSL_CERT_DIR` name others. Reads files, so it is done once, at the start.
-///
-/// None at all is no error until a TLS connection is wanted; what cannot be read is left out.
-pub fn system_roots() -> Vec<CertificateDer<'static>> {
-    rustls_native_certs::load_native_certs().certs
-}
-
-/// Makes TLS connections.
-#[derive(Clone)]
-pub(super) struct Tls {
-    connector: TlsConnector,
-    trusts_nobody: bool,
-}
-
-impl Tls {
-    pub(super) fn new(trusted: &[CertificateDer<'static>]) -> Self {
-        let mut roots = RootCertStore::empty();
-        // Systems ship some that nobody can read.
-        roots.add_parsable_certificates(trusted.iter().cloned());
-        let trusts_nobody = roots.is_empty();
-        // Named here rather than installed for the process: whoever uses this needs no other set-up.
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("ring speaks TLS 1.2 and 1.3")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        // A resumed session would not show its certificate, which is half of what is probed.
-        config.resumption = Resumption::disabled();
-        Self { connector: TlsConnector::from(Arc::new(config)), trusts_nobody }
-    }
-
-    pub(super) async fn handshake(
-        &self,
-        stream: TcpStream,
-        name: &ServerName<'static>,
-        peer: SocketAddr,
-        progress: &mut Progress,
-    ) -> Result<TlsStream<TcpStream>, NetError> {
-        if self.trusts_nobody {
-            let why =
-                "this system has no certificates to trust: install ca-certificates or set SSL_CERT_FILE";
-            return Err(NetError::Tls(why.to_owned()));
-        }
-        let begun = Instant::now();
-        progress.handshaking(peer);
-        let shaken = self.connector.connect(name.clone(), stream).await;
-        let stream = shaken.map_err(|error| NetError::Tls(explain(&error, name, peer)))?;
-        let step = match stream.get_ref().1.protocol_version() {
-            Some(ProtocolVersion::TLSv1_2) => "TLS handshake [OK] TLSv1.2",
-            Some(ProtocolVersion::TLSv1_3) => "TLS handshake [OK] TLSv1.3",
-            _ => "TLS handshake [OK]",
-        };
-        progress.handshaken(step, begun.elapsed());
-        Ok(stream)
-    }
-}
-
 /// What rustls found wrong, if `error` comes from it.
-pub(super) fn tls_error(error: &io::Error) -> Option<&TlsError> {
+pub(in crate::net) fn tls_error(error: &io::Error) -> Option<&TlsError> {
     error.get_ref()?.downcast_ref()
 }
 
-fn explain(error: &io::Error, name: &ServerName<'_>, peer: SocketAddr) -> String {
+/// Why a handshake for `name` failed.
+pub(super) fn explain(error: &io::Error, name: &ServerName<'_>, peer: SocketAddr) -> String {
     match tls_error(error) {
         Some(TlsError::InvalidCertificate(fault)) => explain_certificate(fault, &name.to_str()),
         Some(error) => explain_tls(error, peer),
@@ -94,7 +31,7 @@ fn explain(error: &io::Error, name: &ServerName<'_>, peer: SocketAddr) -> String
 }
 
 /// What the peer did to TLS, during the handshake or after it.
-pub(super) fn explain_tls(error: &TlsError, peer: SocketAddr) -> String {
+pub(in crate::net) fn explain_tls(error: &TlsError, peer: SocketAddr) -> String {
     use AlertDescription::{CertificateRequired, ProtocolVersion as NoVersion};
     use PeerIncompatible::{ServerDoesNotSupportTls12Or13, ServerTlsVersionIsDisabledByOurConfig};
     match error {
@@ -148,7 +85,8 @@ fn bare(shown: &str) -> &str {
     inner.map_or(shown, |inner| inner.trim_matches('"'))
 }
 
-fn days(from: &UnixTime, to: &UnixTime) -> String {
+/// A span of time in words.
+pub(super) fn days(from: &UnixTime, to: &UnixTime) -> String {
     match to.as_secs().saturating_sub(from.as_secs()) / 86_400 {
         0 => "less than a day".to_owned(),
         1 => "1 day".to_owned(),
