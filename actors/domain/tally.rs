@@ -19,7 +19,7 @@ pub struct Tally {
     pub count400: u64,
     /// Responses of the class 5xx.
     pub count500: u64,
-    /// Probes to which no response head came.
+    /// Probes that failed without a response head.
     pub network_fails: u64,
     /// Failing probes in a row, up to now.
     pub repeated_fails: u64,
@@ -28,7 +28,8 @@ pub struct Tally {
 impl Tally {
     /// Counts one probe: once as passed or failed, once by the class of its response.
     ///
-    /// A row that cannot be probed counts nothing.
+    /// A probe that passed without a response head, as one of TCP does, counts in no class. A row that cannot
+    /// be probed counts nothing.
     pub fn count(&mut self, outcome: &Outcome) {
         if outcome.failure == Some(Cause::Config) {
             return;
@@ -41,6 +42,7 @@ impl Tally {
             self.repeated_fails += 1;
         }
         let class = match outcome.http_status.map(|status| status / 100) {
+            None if outcome.passed() => return,
             None => &mut self.network_fails,
             Some(..=2) => &mut self.count200,
             Some(3) => &mut self.count300,
@@ -110,6 +112,12 @@ mod tests {
             ..Tally::default()
         };
         assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn a_pass_without_a_response_head_counts_in_no_class() {
+        let expected = Tally { pass_count: 1, ..Tally::default() };
+        assert_eq!(tally(&[Outcome::pass("connected")]), expected);
     }
 
     #[test]

@@ -1,19 +1,19 @@
 //! From an endpoint to a TCP connection.
 
 use std::{
-    io,
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use serde::Deserialize;
 use tokio::{
-    net::{TcpStream, lookup_host},
+    net::TcpStream,
     time::{Instant, sleep},
 };
 
-use super::{Endpoint, NetError, Progress, error::trouble_with};
+use super::{NetError, Place, Progress, Resolver, error::trouble_with};
 
 /// The most addresses of a name that are tried.
 const ADDRESSES_MAX: usize = 16;
@@ -56,20 +56,14 @@ impl IpProtocol {
     }
 }
 
-/// Connects to the first address of the endpoint that answers, in the order of the resolver.
+/// Connects to the first address of a place that answers, in the order of the resolver.
 pub(super) async fn dial(
-    endpoint: &Endpoint,
+    resolver: &Resolver,
+    place: &Place,
     ip: IpProtocol,
     progress: &mut Progress,
 ) -> Result<(TcpStream, SocketAddr), NetError> {
-    let mut addresses = match endpoint.ip {
-        Some(ip) => vec![SocketAddr::new(ip, endpoint.port)],
-        None => resolve(endpoint, progress).await?,
-    };
-    addresses.retain(|address| ip.allows(address.ip()));
-    if addresses.is_empty() {
-        return Err(NetError::Dns(format!("{} has no{} address", endpoint.host, ip.name())));
-    }
+    let addresses = resolve(resolver, place, ip, progress).await?;
     let begun = Instant::now();
     let (stream, peer) = connect(&addresses, progress).await?;
     // Else a request in two packets waits for a delayed acknowledgement.
@@ -78,34 +72,36 @@ pub(super) async fn dial(
     Ok((stream, peer))
 }
 
-async fn resolve(endpoint: &Endpoint, progress: &mut Progress) -> Result<Vec<SocketAddr>, NetError> {
-    let begun = Instant::now();
-    let host = &endpoint.host;
-    progress.resolving(host);
-    let found = lookup_host((&**host, endpoint.port)).await;
-    let found = found.map_err(|error| NetError::Dns(unresolved(host, &error)))?;
-    let mut addresses: Vec<SocketAddr> = Vec::new();
-    for address in found {
-        if addresses.len() < ADDRESSES_MAX && !addresses.contains(&address) {
-            addresses.push(address);
-        }
-    }
+/// The addresses of a place, best first; at least one.
+pub(super) async fn resolve(
+    resolver: &Resolver,
+    place: &Place,
+    ip: IpProtocol,
+    progress: &mut Progress,
+) -> Result<Vec<SocketAddr>, NetError> {
+    let found = match place.ip {
+        Some(ip) => vec![ip],
+        None => look_up(resolver, &place.host, progress).await?,
+    };
+    let allowed = found.into_iter().filter(|address| ip.allows(*address));
+    let addresses: Vec<SocketAddr> =
+        allowed.take(ADDRESSES_MAX).map(|ip| SocketAddr::new(ip, place.port)).collect();
     if addresses.is_empty() {
-        return Err(NetError::Dns(format!("{host} has no address")));
+        return Err(NetError::Dns(format!("{} has no{} address", place.host, ip.name())));
     }
-    progress.resolved(host, &addresses, begun.elapsed());
     Ok(addresses)
 }
 
-/// The standard library tells the answers of the resolver apart only by their text.
-fn unresolved(host: &str, error: &io::Error) -> String {
-    let text = error.to_string();
-    let why = text.strip_prefix("failed to lookup address information: ").unwrap_or(&text);
-    match why {
-        "Name or service not known" => format!("no such host: {host}"),
-        "No address associated with hostname" => format!("{host} has no address"),
-        _ => format!("cannot resolve {host}: {why}"),
-    }
+async fn look_up(
+    resolver: &Resolver,
+    host: &Arc<str>,
+    progress: &mut Progress,
+) -> Result<Vec<IpAddr>, NetError> {
+    let begun = Instant::now();
+    progress.resolving(host);
+    let found = resolver.addresses(host).await?;
+    progress.resolved(host, &found, begun.elapsed());
+    Ok(found)
 }
 
 async fn connect(
@@ -199,18 +195,5 @@ mod tests {
         assert_eq!(name_all(&failures[..1]), "connection refused by 10.0.0.0:80");
         let all = name_all(&failures);
         assert!(all.ends_with("10.0.0.3:80, and 12 more addresses failed"), "{all}");
-    }
-
-    #[test]
-    fn a_name_that_does_not_exist_is_told_from_a_resolver_that_fails() {
-        let told = |why: &str| {
-            let error = io::Error::other(format!("failed to lookup address information: {why}"));
-            unresolved("foo.invalid", &error)
-        };
-        assert_eq!(told("Name or service not known"), "no such host: foo.invalid");
-        assert_eq!(
-            told("Temporary failure in name resolution"),
-            "cannot resolve foo.invalid: Temporary failure in name resolution"
-        );
     }
 }

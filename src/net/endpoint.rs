@@ -6,7 +6,7 @@ use actix_http::{Uri, header::HeaderValue};
 use rustls::pki_types::ServerName;
 use url::{Host, Url};
 
-use super::IpProtocol;
+use super::{IpProtocol, Place};
 
 /// An absolute `http` or `https` URL, taken apart. Its `Debug` hides path and query, where tokens are.
 #[derive(Clone)]
@@ -87,6 +87,11 @@ impl Endpoint {
             authority: HeaderValue::try_from(authority).map_err(|_| malformed("it has no host"))?,
             target: target.parse().map_err(|_| EndpointError::Target)?,
         })
+    }
+
+    /// Where its connection goes.
+    pub(super) fn place(&self) -> Place {
+        Place { host: Arc::clone(&self.host), ip: self.ip, port: self.port }
     }
 
     /// Whether TLS is spoken there.

@@ -24,7 +24,7 @@ use futures_util::StreamExt;
 use rustls::pki_types::CertificateDer;
 
 use super::{
-    Endpoint, IpProtocol, NetError, Progress, Session, TlsOptions,
+    Endpoint, IpProtocol, NetError, Progress, Resolver, Session, TlsOptions,
     dial::dial,
     error::trouble_with,
     filter::{Duplex, Filter, Wire},
@@ -35,8 +35,9 @@ use super::{
 /// Makes exchanges, each over a fresh connection.
 #[derive(Clone)]
 pub struct Client {
-    tls: Tls,
-    ip: IpProtocol,
+    pub(super) tls: Tls,
+    pub(super) ip: IpProtocol,
+    pub(super) resolver: Resolver,
 }
 
 /// What is sent; cheap to clone.
@@ -112,7 +113,12 @@ impl Request {
 impl Client {
     /// A client that trusts the authorities whose certificates these are.
     pub fn new(trusted: &[CertificateDer<'static>]) -> Self {
-        Self { tls: Tls::new(trusted), ip: IpProtocol::Any }
+        Self { tls: Tls::new(trusted), ip: IpProtocol::Any, resolver: Resolver::system() }
+    }
+
+    /// The same, with another resolver than the system's.
+    pub fn resolving_by(self, resolver: Resolver) -> Self {
+        Self { resolver, ..self }
     }
 
     /// The same, which tries only the addresses of `ip`.
@@ -122,12 +128,12 @@ impl Client {
 
     /// The same, which speaks TLS as a row wants it.
     pub fn with_tls(&self, options: &TlsOptions) -> Self {
-        Self { tls: self.tls.with(options), ip: self.ip }
+        Self { tls: self.tls.with(options), ..self.clone() }
     }
 
     /// Connects, encrypted where the endpoint has it so.
     pub async fn connect(&self, endpoint: &Endpoint, progress: &mut Progress) -> Result<Connected, NetError> {
-        let (stream, peer) = dial(endpoint, self.ip, progress).await?;
+        let (stream, peer) = dial(&self.resolver, &endpoint.place(), self.ip, progress).await?;
         let Some(name) = &endpoint.tls else {
             return Ok(Connected { stream: Box::new(stream), peer, session: None });
         };

@@ -20,7 +20,9 @@ mod error;
 mod exchange;
 mod filter;
 mod head;
+mod place;
 mod progress;
+mod resolve;
 mod tls;
 
 pub use dial::IpProtocol;
@@ -28,5 +30,7 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use error::NetError;
 pub use exchange::{Answer, Client, Connected, Request};
 pub use filter::Duplex;
+pub use place::Place;
 pub use progress::{Progress, Stage};
+pub use resolve::Resolver;
 pub use tls::{Certificate, Session, TlsOptions, system_roots};

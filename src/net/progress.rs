@@ -1,6 +1,6 @@
 //! How far an exchange came, and what it took: known even where the time ran out half-way.
 
-use std::{borrow::Cow, fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, net::{IpAddr, SocketAddr}, sync::Arc, time::Duration};
 
 use skypunch_actors::{
     domain::{Timings, Trace},
@@ -38,6 +38,8 @@ pub enum Stage {
     Waiting,
     /// So many bytes of the body came.
     Reading(usize),
+    /// Connected, and doing what only the kind of probe knows.
+    Talking(Cow<'static, str>),
 }
 
 impl fmt::Display for Stage {
@@ -50,6 +52,7 @@ impl fmt::Display for Stage {
             Self::Sending => f.write_str("connected, sending the request"),
             Self::Waiting => f.write_str("connected, waiting for the response head"),
             Self::Reading(bytes) => write!(f, "reading the body ({bytes} bytes so far)"),
+            Self::Talking(what) => f.write_str(what),
         }
     }
 }
@@ -67,7 +70,7 @@ impl Progress {
 
     /// Whether there is a connection, encrypted if it should be.
     pub fn is_connected(&self) -> bool {
-        matches!(self.stage, Stage::Sending | Stage::Waiting | Stage::Reading(_))
+        matches!(self.stage, Stage::Sending | Stage::Waiting | Stage::Reading(_) | Stage::Talking(_))
     }
 
     /// Takes down a step of the caller.
@@ -80,6 +83,16 @@ impl Progress {
         self.tracer.begun().elapsed()
     }
 
+    /// Says what the caller is busy with now that it is connected.
+    pub fn talking(&mut self, what: impl Into<Cow<'static, str>>) {
+        self.stage = Stage::Talking(what.into());
+    }
+
+    /// Takes down how long the peer took to answer.
+    pub fn answered_after(&mut self, took: Duration) {
+        self.timings.ttfb = Some(took);
+    }
+
     /// How long each phase took, up to now, and the steps.
     pub fn finish(self) -> (Timings, Trace) {
         let total = self.elapsed();
@@ -90,10 +103,10 @@ impl Progress {
         self.stage = Stage::Resolving(Arc::clone(host));
     }
 
-    pub(super) fn resolved(&mut self, host: &str, addresses: &[SocketAddr], took: Duration) {
+    pub(super) fn resolved(&mut self, host: &str, addresses: &[IpAddr], took: Duration) {
         self.timings.dns = Some(took);
         let shown: Vec<_> =
-            addresses.iter().take(ADDRESSES_SHOWN).map(|address| address.ip().to_string()).collect();
+            addresses.iter().take(ADDRESSES_SHOWN).map(IpAddr::to_string).collect();
         let more = if addresses.len() > ADDRESSES_SHOWN { ", …" } else { "" };
         self.step(format!("Resolved {host} to {}{more}", shown.join(", ")));
     }

@@ -1,7 +1,13 @@
 //! The kinds of probes. A new kind is a file or a folder of its own, and one line in `KINDS`.
 
 mod auth;
+mod dns;
 mod http;
+mod icmp;
+mod row;
+mod run;
+mod tcp;
+mod tls;
 
 use actix_http::header::HeaderValue;
 use skypunch_actors::{
@@ -12,7 +18,14 @@ use skypunch_actors::{
 use crate::net::Client;
 
 /// The kind of a target is the scheme of its URL.
-const KINDS: &[(&str, Prepare)] = &[("http", http::prepare), ("https", http::prepare)];
+const KINDS: &[(&str, Prepare)] = &[
+    ("http", http::prepare),
+    ("https", http::prepare),
+    ("tcp", tcp::prepare),
+    ("tls", tls::prepare),
+    ("dns", dns::prepare),
+    ("icmp", icmp::prepare),
+];
 
 /// Reads a row for one kind, or names all that the kind finds wrong with it.
 type Prepare = fn(&Probers, &TargetDefinition, &Target) -> Result<ProberBuilder, Vec<Fault>>;

@@ -74,6 +74,13 @@ impl Tls {
         }
     }
 
+    /// The same, which names no protocol: a server of another than HTTP may refuse ours.
+    pub(super) fn without_alpn(&self) -> Self {
+        let mut config = ClientConfig::clone(&self.config);
+        config.alpn_protocols.clear();
+        Self { config: Arc::new(config), ..self.clone() }
+    }
+
     pub(super) async fn handshake(
         &self,
         stream: TcpStream,

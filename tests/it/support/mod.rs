@@ -1,5 +1,6 @@
 //! What several tests need: real servers, and waiting.
 
+pub mod dns;
 pub mod http;
 pub mod mariadb;
 pub mod memory;
