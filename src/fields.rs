@@ -38,7 +38,9 @@ impl<'a> Fields<'a> {
 
     /// The value of a field as it stands.
     pub fn raw(&mut self, key: &'static str) -> Option<&'a Value> {
-        self.known.push(key);
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
         self.object?.get(key)
     }
 
@@ -70,6 +72,11 @@ impl<'a> Fields<'a> {
     /// Takes down what is wrong with a field.
     pub fn fault(&mut self, key: &str, problem: &str) {
         self.faults.push(format!("`{}{key}` {problem}", self.path));
+    }
+
+    /// Takes down what is wrong with the object as a whole.
+    pub fn fault_whole(&mut self, problem: &str) {
+        self.faults.push(format!("`{}` {problem}", self.path.trim_end_matches('.')));
     }
 
     /// Takes down what was found wrong elsewhere, in words of its own.

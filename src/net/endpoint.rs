@@ -22,6 +22,7 @@ pub struct Endpoint {
     pub(super) authority: HeaderValue,
     /// Path and query, as they stand in the request line.
     pub(super) target: Uri,
+    url: Arc<Url>,
 }
 
 /// Why a text is no endpoint. Never shows the text, which may hold credentials.
@@ -86,12 +87,18 @@ impl Endpoint {
             tls,
             authority: HeaderValue::try_from(authority).map_err(|_| malformed("it has no host"))?,
             target: target.parse().map_err(|_| EndpointError::Target)?,
+            url: Arc::new(url),
         })
     }
 
     /// Where its connection goes.
     pub(super) fn place(&self) -> Place {
         Place { host: Arc::clone(&self.host), ip: self.ip, port: self.port }
+    }
+
+    /// The URL that was read.
+    pub fn url(&self) -> &Url {
+        &self.url
     }
 
     /// Whether TLS is spoken there.

@@ -25,6 +25,7 @@ use rustls::pki_types::CertificateDer;
 
 use super::{
     Endpoint, IpProtocol, NetError, Progress, Resolver, Session, TlsOptions,
+    decode::{Body, Undecodable, foreign_coding},
     dial::dial,
     error::trouble_with,
     filter::{Duplex, Filter, Wire},
@@ -212,19 +213,28 @@ impl Answer {
         }
     }
 
-    /// Reads the body to its end, or to `limit` bytes. A body that ends too soon is an error.
+    /// The content coding of the body, where it is one that [`Answer::read`] cannot undo.
+    pub fn foreign_coding(&self) -> Option<String> {
+        foreign_coding(&self.headers)
+    }
+
+    /// Reads the body to its end, or to `limit` bytes, without its content coding. A body that ends too soon,
+    /// or is not what its coding says, is an error.
     pub async fn read(self, limit: usize, progress: &mut Progress) -> Result<Vec<u8>, NetError> {
         let framing = self.wire.framing.get().unwrap_or(Framing::Bodiless);
-        let mut read = Vec::new();
+        let (mut body, mut received) = (Body::new(&self.headers, limit), 0);
         // awc would wait for a body that the head promises and the method or the status rules out.
         if let (false, Payload::Stream { payload }) = (framing == Framing::Bodiless, self.payload) {
-            read_stream(payload, limit, &mut read, progress)
-                .await
-                .and_then(|()| complete(framing, read.len(), limit, &self.wire))
-                .map_err(|torn| torn.explain(read.len(), self.peer))?;
+            let read = read_stream(payload, &mut body, &mut received, progress).await;
+            let whole = match read {
+                Ok(()) if body.is_full() => Ok(()),
+                Ok(()) => complete(framing, received, &self.wire).and_then(|()| Ok(body.finish()?)),
+                Err(torn) => Err(torn),
+            };
+            whole.map_err(|torn| torn.explain(received, self.peer))?;
         }
-        progress.read_all(read.len());
-        Ok(read)
+        progress.read_all(body.len());
+        Ok(body.into_bytes())
     }
 }
 
@@ -232,8 +242,15 @@ impl Answer {
 enum Torn {
     Short(u64),
     WithinChunks,
-    Undecodable,
+    BadChunk,
+    Undecodable(Undecodable),
     Broken(io::Error),
+}
+
+impl From<Undecodable> for Torn {
+    fn from(undecodable: Undecodable) -> Self {
+        Self::Undecodable(undecodable)
+    }
 }
 
 impl Torn {
@@ -241,7 +258,10 @@ impl Torn {
         NetError::Protocol(match self {
             Self::Short(length) => format!("body ended after {read} of {length} bytes"),
             Self::WithinChunks => format!("body ended after {read} bytes, before its last chunk"),
-            Self::Undecodable => format!("malformed chunk in the body, after {read} bytes"),
+            Self::BadChunk => format!("malformed chunk in the body, after {read} bytes"),
+            Self::Undecodable(Undecodable(coding)) => {
+                format!("body cannot be decoded as {coding} ({read} bytes came)")
+            }
             Self::Broken(error) => return broken(&error, peer, &format!("after {read} bytes of the body")),
         })
     }
@@ -249,11 +269,11 @@ impl Torn {
 
 async fn read_stream(
     mut payload: BoxedPayloadStream,
-    limit: usize,
-    read: &mut Vec<u8>,
+    body: &mut Body,
+    received: &mut usize,
     progress: &mut Progress,
 ) -> Result<(), Torn> {
-    while read.len() < limit {
+    while !body.is_full() {
         let Some(chunk) = payload.next().await else { return Ok(()) };
         let chunk = chunk.map_err(|error| match error {
             PayloadError::Io(error) | PayloadError::Incomplete(Some(error))
@@ -262,29 +282,18 @@ async fn read_stream(
             {
                 Torn::Broken(error)
             }
-            _ => Torn::Undecodable,
+            _ => Torn::BadChunk,
         })?;
-        let fresh = &chunk[..chunk.len().min(limit - read.len())];
-        make_room(read, fresh.len(), limit);
-        read.extend_from_slice(fresh);
-        progress.read(read.len());
+        *received += chunk.len();
+        body.feed(&chunk)?;
+        progress.read(*received);
     }
     Ok(())
 }
 
-/// Doubles, as a vector does by itself, but never beyond the limit.
-fn make_room(read: &mut Vec<u8>, fresh: usize, limit: usize) {
-    let needed = read.len() + fresh;
-    if needed > read.capacity() {
-        let capacity = needed.max(limit.min(2 * read.capacity()));
-        read.reserve_exact(capacity - read.len());
-    }
-}
-
 /// awc takes the end of the stream for the end of the body.
-fn complete(framing: Framing, read: usize, limit: usize, wire: &Wire) -> Result<(), Torn> {
+fn complete(framing: Framing, read: usize, wire: &Wire) -> Result<(), Torn> {
     match framing {
-        _ if read >= limit => Ok(()),
         Framing::Length(length) if (read as u64) < length => Err(Torn::Short(length)),
         Framing::Chunked if wire.ended.get().is_some() => Err(Torn::WithinChunks),
         _ => Ok(()),

@@ -14,6 +14,7 @@
 //! - 2026-11: `dangerous-h2c` makes awc take any stream of an `https` URI for HTTP/2 without TLS. It is only
 //!   ever given `http` URIs and streams that were dialled here, and none of its TLS features may be on.
 
+mod decode;
 mod dial;
 mod endpoint;
 mod error;

@@ -1,6 +1,15 @@
 //! How far an exchange came, and what it took: known even where the time ran out half-way.
+//!
+//! Of several exchanges that are followed one after the other, as redirects are, each phase is the sum over
+//! them all.
 
-use std::{borrow::Cow, fmt, net::{IpAddr, SocketAddr}, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use skypunch_actors::{
     domain::{Timings, Trace},
@@ -104,9 +113,8 @@ impl Progress {
     }
 
     pub(super) fn resolved(&mut self, host: &str, addresses: &[IpAddr], took: Duration) {
-        self.timings.dns = Some(took);
-        let shown: Vec<_> =
-            addresses.iter().take(ADDRESSES_SHOWN).map(IpAddr::to_string).collect();
+        add(&mut self.timings.dns, took);
+        let shown: Vec<_> = addresses.iter().take(ADDRESSES_SHOWN).map(IpAddr::to_string).collect();
         let more = if addresses.len() > ADDRESSES_SHOWN { ", …" } else { "" };
         self.step(format!("Resolved {host} to {}{more}", shown.join(", ")));
     }
@@ -116,7 +124,7 @@ impl Progress {
     }
 
     pub(super) fn connected(&mut self, peer: SocketAddr, took: Duration) {
-        self.timings.connect = Some(took);
+        add(&mut self.timings.connect, took);
         self.stage = Stage::Sending;
         self.step(format!("Connected to {peer}"));
         self.step("Connection [OK]");
@@ -127,7 +135,7 @@ impl Progress {
     }
 
     pub(super) fn handshaken(&mut self, session: &Session, took: Duration) {
-        self.timings.tls = Some(took);
+        add(&mut self.timings.tls, took);
         self.stage = Stage::Sending;
         let version = session.version;
         self.step(match &session.alpn {
@@ -146,7 +154,10 @@ impl Progress {
 
     pub(super) fn answered(&mut self, sent: Option<Instant>, first_byte: Option<Instant>) {
         // A server may answer before it has read the request.
-        self.timings.ttfb = first_byte.map(|at| sent.map_or(Duration::ZERO, |sent| at.duration_since(sent)));
+        if let Some(at) = first_byte {
+            let took = sent.map_or(Duration::ZERO, |sent| at.duration_since(sent));
+            add(&mut self.timings.ttfb, took);
+        }
         self.stage = Stage::Reading(0);
     }
 
@@ -157,4 +168,8 @@ impl Progress {
     pub(super) fn read_all(&mut self, bytes: usize) {
         self.step(format!("Body [OK] {bytes} bytes"));
     }
+}
+
+fn add(phase: &mut Option<Duration>, took: Duration) {
+    *phase = Some(phase.unwrap_or_default() + took);
 }

@@ -1,6 +1,6 @@
 //! Every option of an HTTP target, against real servers.
 
-use std::{fs, time::Duration};
+use std::{fs, io::Write, time::Duration};
 
 use serde_json::json;
 use skypunch_actors::domain::{Cause, Outcome};
@@ -189,4 +189,154 @@ async fn a_certificate_that_ends_too_soon_fails_with_its_date() {
     assert_eq!(outcome.http_status, Some(200));
     let plain = Row::new("http://example.org/").options(json!({"cert_expiry_days": 6}));
     assert_eq!(plain.faults(), "options: `cert_expiry_days` wants a url that begins with https://");
+}
+
+fn redirect(status: &str, location: &str) -> Vec<Act> {
+    answer(format!("HTTP/1.1 {status}\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n"))
+}
+
+#[actix_rt::test]
+async fn redirects_are_followed_and_each_hop_is_shown() {
+    let last = Server::start(answer(OK)).await;
+    let location = format!("http://localhost:{}/end?token={PLANTED}", last.port());
+    let first = Server::start(redirect("302 Found", &location)).await;
+    let outcome = Row::at(&first).options(json!({"follow_redirects": true})).probe().await;
+    assert_pass(&outcome, "200 OK");
+    assert_hidden(&outcome);
+    let hop = format!("Redirected by 302 to http://localhost:{}/end?…", last.port());
+    assert!(outcome.trace.to_string().contains(&hop), "{}", outcome.trace);
+    assert_eq!(steps(&outcome).matches("Request sent").count(), 2);
+    assert!(last.requests()[0].starts_with(&format!("GET /end?token={PLANTED} HTTP/1.1\r\n")));
+    // The phases of all hops are summed.
+    let timings = outcome.timings;
+    assert!(timings.dns.is_some() && timings.connect.unwrap() + timings.ttfb.unwrap() <= timings.total);
+}
+
+#[actix_rt::test]
+async fn what_a_row_sends_in_confidence_does_not_leave_its_host() {
+    let other = Server::start(answer(OK)).await;
+    let first = Server::start(redirect("307 Temporary", &format!("http://{}/", other.address()))).await;
+    let headers =
+        json!({"cookie": PLANTED, "x-key": PLANTED, "user-agent": "mine", "host": "inside.example"});
+    let row = Row::at(&first).basic(&format!("user=bob,password={PLANTED}"));
+    let options = json!({"follow_redirects": true, "headers": headers});
+    let outcome = row.options(options).probe().await;
+    assert_pass(&outcome, "200 OK");
+    assert_hidden(&outcome);
+    assert!(first.requests()[0].contains("authorization: Basic ") && first.requests()[0].contains(PLANTED));
+    let request = other.requests().remove(0);
+    assert!(!request.contains("authorization") && !request.contains(PLANTED), "{request}");
+    assert!(!request.contains("inside.example") && request.contains("user-agent: mine"), "{request}");
+}
+
+#[actix_rt::test]
+async fn credentials_stay_with_a_redirect_on_the_same_host() {
+    let once =
+        vec![Act::Read, send("HTTP/1.1 303 See Other\r\nlocation: /next\r\ncontent-length: 0\r\n\r\n")];
+    let server = Server::start(once).await;
+    let row = Row::at(&server).method("POST").basic("user=bob,password=hunter2");
+    let options = json!({"follow_redirects": true, "max_redirects": 1, "body": "x=y"});
+    let outcome = row.options(options).probe().await;
+    let reason = "more than 1 redirects, the last to http://127.0.0.1:PORT/next";
+    assert_fail(&outcome, Cause::Protocol, reason);
+    let requests = server.requests();
+    assert!(requests[0].starts_with("POST / ") && requests[0].ends_with("\r\n\r\nx=y"));
+    assert!(requests[1].starts_with("GET /next ") && requests[1].contains("authorization: Basic "));
+    assert!(requests[1].ends_with("\r\n\r\n"), "{}", requests[1]);
+}
+
+#[actix_rt::test]
+async fn a_loop_of_redirects_ends() {
+    let server = Server::start(redirect("301 Moved", "/")).await;
+    let outcome = Row::at(&server).options(json!({"follow_redirects": true})).probe().await;
+    let reason = "more than 10 redirects, the last to http://127.0.0.1:PORT/";
+    assert_fail(&outcome, Cause::Protocol, reason);
+    assert_eq!((server.requests().len(), outcome.http_status), (11, Some(301)));
+}
+
+#[actix_rt::test]
+async fn a_redirect_to_nowhere_says_why() {
+    let server = Server::start(redirect("302 Found", "ftp://other.example/")).await;
+    let outcome = Row::at(&server).options(json!({"follow_redirects": true})).probe().await;
+    let reason = "redirect to ftp://other.example/ cannot be followed: the scheme is neither http nor https";
+    assert_fail(&outcome, Cause::Protocol, reason);
+    let closed = Server::start(redirect("302 Found", "http://127.0.0.1:1/")).await;
+    let outcome = Row::at(&closed).options(json!({"follow_redirects": true})).probe().await;
+    assert_fail(&outcome, Cause::Connect, "connection refused by 127.0.0.1:PORT");
+}
+
+#[actix_rt::test]
+async fn all_assertions_that_failed_are_named_with_what_was_found() {
+    let body = format!(r#"{{"status":"down","nodes":[1,2],"echo":"{PLANTED}"}}"#);
+    let length = body.len();
+    let text = format!("HTTP/1.1 200 OK\r\nserver: nginx\r\ncontent-length: {length}\r\n\r\n{body}");
+    let server = Server::start(answer(text)).await;
+    let assertions = json!([
+        {"body_contains": "status"},
+        {"body_not_matches": "d\\wwn"},
+        {"header": "server", "matches": "^apache"},
+        {"json_path": "$.status", "op": "==", "value": "ok"},
+        {"json_path": "$.nodes[*]", "op": ">", "value": 0},
+        {"json_path": "$.echo", "op": "==", "value": "x"},
+    ]);
+    let options = json!({"assertions": assertions, "headers": {"x-key": PLANTED}});
+    let outcome = Row::at(&server).options(options).probe().await;
+    assert_hidden(&outcome);
+    assert_fail(
+        &outcome,
+        Cause::Assertion,
+        "body must not match `d\\wwn`: there is `down`; header server does not match `^apache`: it is `nginx`; \
+         $.status == \"ok\": it is `down`; $.echo == \"x\": it is `***`",
+    );
+    assert_eq!(outcome.http_status, Some(200));
+    let holds = json!({"assertions": [{"json_path": "$.nodes", "op": "exists"}]});
+    assert_pass(&Row::at(&server).options(holds).probe().await, "200 OK");
+}
+
+#[actix_rt::test]
+async fn a_body_that_is_no_json_is_said_once() {
+    let server = Server::start(answer(OK)).await;
+    let assertion = json!({"json_path": "$.a", "op": "exists"});
+    let outcome = Row::at(&server).options(json!({"assertions": [assertion, assertion]})).probe().await;
+    assert_fail(&outcome, Cause::Assertion, "body is not JSON (line 1, column 1)");
+}
+
+fn coded(coding: &str, body: &[u8]) -> Vec<Act> {
+    let head =
+        format!("HTTP/1.1 200 OK\r\ncontent-encoding: {coding}\r\ncontent-length: {}\r\n\r\n", body.len());
+    vec![Act::Read, send(head), Act::Send(body.to_vec())]
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[actix_rt::test]
+async fn a_coded_body_is_judged_as_what_it_means() {
+    let server = Server::start(coded("gzip", &gzip(b"all is well"))).await;
+    let options = json!({"assertions": [{"body_contains": "all is well"}]});
+    let outcome = Row::at(&server).options(options.clone()).probe().await;
+    assert_pass(&outcome, "200 OK");
+    let server = Server::start(coded("br", b"whatever")).await;
+    let outcome = Row::at(&server).options(options).probe().await;
+    let reason = "body cannot be judged: its coding `br` was not asked for";
+    assert_fail(&outcome, Cause::Protocol, reason);
+    assert_pass(&Row::at(&server).probe().await, "200 OK");
+}
+
+#[actix_rt::test]
+async fn a_bomb_is_bounded_and_a_broken_coding_fails() {
+    let server = Server::start(coded("gzip", &gzip(&vec![0; 8 << 20]))).await;
+    let outcome = Row::at(&server).options(json!({"body_limit": 1000})).probe().await;
+    assert_pass(&outcome, "200 OK");
+    assert!(steps(&outcome).ends_with("Body [OK] 1000 bytes"), "{}", outcome.trace);
+    let whole = gzip(b"text");
+    for body in [&whole[..whole.len() - 3], b"no gzip at all"] {
+        let server = Server::start(coded("gzip", body)).await;
+        let outcome = Row::at(&server).probe().await;
+        let reason = format!("body cannot be decoded as gzip ({} bytes came)", body.len());
+        assert_fail(&outcome, Cause::Protocol, &reason);
+    }
 }

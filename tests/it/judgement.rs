@@ -5,25 +5,38 @@
 
 use std::{
     cell::Cell,
+    fs,
+    io::Write,
     net::SocketAddr,
+    path::Path,
     time::{Duration, Instant},
 };
 
 use actix::System;
+use flate2::{Compression, write::GzEncoder};
 use futures_util::future::{join, join_all};
+use hickory_resolver::proto::{
+    op::ResponseCode,
+    rr::{RData, RecordType},
+};
 use rustls::ServerConfig;
 use serde_json::{Value, json};
-use skypunch::{net::Client, probe::Probers};
+use skypunch::{
+    net::{Client, Resolver},
+    probe::Probers,
+};
 use skypunch_actors::{
     domain::{
-        Cause::{self, Connect, Dns, Protocol, Status, Timeout, Tls},
+        Cause::{self, Assertion, Connect, Dns, Protocol, Status, Timeout, Tls},
         Fault, Outcome, Secret, TargetDefinition, TargetId,
     },
     port::{Prober, ProberFactory, plan_probe},
 };
+use tempfile::NamedTempFile;
 use tokio::{net::TcpSocket, runtime::Runtime};
 
 use crate::support::{
+    dns::{DnsServer, Reply, a, aaaa},
     http::{Act, Server, answer, send},
     memory::peak_of,
     row::{OK, tracer},
@@ -121,10 +134,21 @@ impl Case {
 }
 
 fn table(ca: &Ca) -> Vec<Case> {
-    [statuses(), connections(), heads(), bodies(), silences(), handshakes(ca), certificates(ca), names()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        statuses(),
+        connections(),
+        heads(),
+        bodies(),
+        codings(),
+        redirects(),
+        silences(),
+        handshakes(ca),
+        certificates(ca),
+        names(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn statuses() -> Vec<Case> {
@@ -264,6 +288,58 @@ fn bodies() -> Vec<Case> {
     ]
 }
 
+fn codings() -> Vec<Case> {
+    let gzip = |what: &str, bytes: &[u8]| {
+        let head = format!("content-encoding: gzip\r\ncontent-length: {}", bytes.len());
+        let mut text = format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n").into_bytes();
+        text.extend_from_slice(bytes);
+        plain(what, vec![Act::Read, Act::Send(text)])
+    };
+    let zipped = |length: usize| {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(&vec![b'x'; length]).unwrap();
+        encoder.finish().unwrap()
+    };
+    let small = zipped(100);
+    vec![
+        gzip("gzip", &small),
+        gzip("a gzip bomb", &zipped(64 << 20)),
+        gzip("gzip that is cut off", &small[..small.len() - 9])
+            .fails(Protocol, "body cannot be decoded as gzip (* bytes came)"),
+        gzip("gzip that is none", b"plain text")
+            .fails(Protocol, "body cannot be decoded as gzip (10 bytes came)"),
+        plain("a body that is not as asserted", answer(OK))
+            .options(json!({"assertions": [{"body_contains": "up"}, {"json_path": "$.up", "op": "exists"}]}))
+            .fails(Assertion, "body does not contain *; body is not JSON (line 1, column 1)"),
+    ]
+}
+
+fn redirects() -> Vec<Case> {
+    let leads = |what: &str, location: &str| {
+        plain(
+            what,
+            answer(format!("HTTP/1.1 302 Found\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n")),
+        )
+        .options(json!({"follow_redirects": true, "max_redirects": 3}))
+    };
+    vec![
+        leads("a redirect that nobody asked to follow", "/")
+            .options(json!({}))
+            .fails(Status, "status 302, expected 200"),
+        leads("redirects in a loop", "/").fails(Protocol, "more than 3 redirects, the last to http://PEER/"),
+        leads("a redirect to another protocol", "ftp://example.org/").fails(
+            Protocol,
+            "redirect to ftp://example.org/ cannot be followed: the scheme is neither http nor https",
+        ),
+        leads("a redirect to what is no URL", "http://:99999/")
+            .fails(Protocol, "redirect to what is no URL*"),
+        leads("a redirect to nobody", "http://foo.invalid/").fails(Dns, "no such host: foo.invalid"),
+        plain("a redirect to nowhere", answer("HTTP/1.1 302 Found\r\ncontent-length: 0\r\n\r\n"))
+            .options(json!({"follow_redirects": true}))
+            .fails(Status, "status 302, expected 200"),
+    ]
+}
+
 fn silences() -> Vec<Case> {
     let waiting = "connected, waiting for the response head";
     let pause = Duration::from_millis(10);
@@ -377,20 +453,45 @@ fn certificates(ca: &Ca) -> Vec<Case> {
     ]
 }
 
+/// Names below `test` are those of [`resolve`].
 fn names() -> Vec<Case> {
     let whole = || answer(OK);
+    let named = |what: &str, host: &str| plain(what, whole()).at(&format!("http://{host}:PORT/"));
     vec![
-        plain("a name of one address or more", whole()).at("http://localhost:PORT/"),
-        plain("a name in wide letters", whole()).at("http://ｌｏｃａｌｈｏｓｔ:PORT/"),
-        plain("an IPv6 address", whole()).listening(Some("[::1]:0")).at("http://[::1]:PORT/"),
-        plain("a name that does not resolve", vec![]).at("http://foo.invalid/").fails(Dns, "*foo.invalid*"),
-        plain("a name of another script that does not resolve", vec![])
-            .at("http://bücher.invalid/")
-            .fails(Dns, "*xn--bcher-kva.invalid*"),
-        plain("credentials in the URL", whole())
-            .at("http://bob:hunter2@127.0.0.1:PORT/")
+        named("a name of the hosts file", "localhost"),
+        named("a name in wide letters", "ｌｏｃａｌｈｏｓｔ"),
+        named("a name of one address", "one.test"),
+        named("a name of another script", "bücher.test"),
+        named("an IPv6 address", "[::1]").listening(Some("[::1]:0")),
+        named("a name of IPv6 alone", "six.test").listening(Some("[::1]:0")),
+        named("a name whose first address is dead", "second.test"),
+        named("a name whose addresses are all dead", "dead.test")
+            .fails(Connect, "connection refused by 127.0.0.2:*, connection refused by 127.0.0.3:*"),
+        named("a name that does not exist", "foo.invalid").fails(Dns, "no such host: foo.invalid"),
+        named("a name of another script that does not exist", "bücher.invalid")
+            .fails(Dns, "no such host: xn--bcher-kva.invalid"),
+        named("a name without an address", "empty.test").fails(Dns, "empty.test has no address"),
+        named("a name that the resolver cannot look up", "broken.test")
+            .fails(Dns, "cannot resolve broken.test: 127.0.0.1:* answered *"),
+        named("a resolver that is silent", "silent.test").listening(None).times_out("resolving silent.test"),
+        named("credentials in the URL", "bob:hunter2@127.0.0.1")
             .fails(Cause::Config, "url: holds credentials: put credentials in authn_parms"),
     ]
+}
+
+/// What the resolver of the table says.
+fn resolve(name: &str, kind: RecordType) -> Reply {
+    let records: &[RData] = match (name, kind) {
+        ("silent.test", _) => return Reply::Silence,
+        ("broken.test", _) => return Reply::Code(ResponseCode::ServFail),
+        ("one.test" | "bücher.test", RecordType::A) => &[a("127.0.0.1")],
+        ("six.test", RecordType::AAAA) => &[aaaa("::1")],
+        ("second.test", RecordType::A) => &[a("127.0.0.2"), a("127.0.0.1")],
+        ("dead.test", RecordType::A) => &[a("127.0.0.2"), a("127.0.0.3")],
+        (name, _) if name.ends_with(".test") => &[],
+        _ => return Reply::Code(ResponseCode::NXDomain),
+    };
+    Reply::Records(60, records.to_vec())
 }
 
 /// A row whose server runs.
@@ -474,7 +575,12 @@ fn play<T>(look: impl AsyncFnOnce(Vec<Running>, Probers) -> T) -> T {
     let ca = Ca::new();
     let elsewhere = Runtime::new().unwrap();
     let running = elsewhere.block_on(join_all(table(&ca).into_iter().map(start)));
-    let probers = Probers::new("skypunch/test", Client::new(&ca.roots())).unwrap();
+    let dns = elsewhere.block_on(DnsServer::start(resolve));
+    let resolv_conf = NamedTempFile::new().unwrap();
+    fs::write(resolv_conf.path(), format!("nameserver {}\n", dns.address().ip())).unwrap();
+    let resolver = Resolver::reading(resolv_conf.path(), Path::new("/etc/hosts"), dns.port());
+    let client = Client::new(&ca.roots()).resolving_by(resolver);
+    let probers = Probers::new("skypunch/test", client).unwrap();
     System::new().block_on(look(running, probers))
 }
 
@@ -507,7 +613,7 @@ fn each_server_is_judged_in_time_and_holds_no_other_target_back() {
         assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
         assert!(slowest < GRACE, "the neighbour of them all waited {slowest:?}");
         for row in running.iter().filter(|row| row.case.hurried) {
-            let left = || row.server.as_ref().is_some_and(|server| server.left() == 1).then_some(());
+            let left = || row.server.as_ref().is_none_or(|server| server.left() == 1).then_some(());
             wait_until(&format!("{}: the socket to be closed", row.case.what), left).await;
         }
     });

@@ -6,9 +6,10 @@ use actix_http::{
     Method,
     header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue, USER_AGENT},
 };
+use bytes::Bytes;
 use skypunch_actors::domain::{Fault, PassResult, Target, TargetDefinition, text};
 
-use super::{options::Options, scrub::Secrets};
+use super::{hop::Hop, options::Options, scrub::Secrets};
 use crate::{
     net::{Endpoint, EndpointError, Request},
     probe::auth::{self, Auth},
@@ -62,16 +63,22 @@ impl Config {
         Ok(Self { url, timeout, expected, auth, options, endpoint, method, user_agent })
     }
 
-    /// The request that each probe sends, but for its credentials.
-    pub(super) fn request(&self) -> Request {
+    /// Where each probe begins.
+    pub(super) fn first_hop(&self) -> Hop {
+        Hop::first(self.endpoint.clone(), self.method.clone())
+    }
+
+    /// The request of a hop, but for its credentials.
+    pub(super) fn request(&self, hop: &Hop) -> Request {
         let mut headers = HeaderMap::with_capacity(4);
         headers.insert(USER_AGENT, self.user_agent.clone());
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        for (name, value) in &self.options.headers {
+        for (name, value) in self.options.headers.iter().filter(|(name, _)| hop.carries(name)) {
             headers.insert(name.clone(), value.clone());
         }
-        Request::new(self.endpoint.clone(), self.method.clone(), headers, self.options.body.clone())
+        let body = if hop.with_body { self.options.body.clone() } else { Bytes::new() };
+        Request::new(hop.endpoint.clone(), hop.method.clone(), headers, body)
     }
 
     /// What of the request must not be shown where a server echoes it.
@@ -108,7 +115,8 @@ fn misfits(endpoint: &Endpoint, options: &Options) -> Vec<Fault> {
     if !endpoint.can_be(options.ip_protocol) {
         faults.push(Fault::new("options", "`ip_protocol` rules out the address in the url"));
     }
-    if options.cert_expiry_days.is_some() && !endpoint.is_tls() {
+    // A redirect may lead to one.
+    if options.cert_expiry_days.is_some() && !endpoint.is_tls() && options.redirects == 0 {
         faults.push(Fault::new("options", "`cert_expiry_days` wants a url that begins with https://"));
     }
     faults

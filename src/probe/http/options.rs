@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 use skypunch_actors::domain::{Fault, TargetOptions, text};
 
+use super::assertion::{self, Assertion};
 use crate::{
     fields::Fields,
     net::{IpProtocol, TlsOptions},
@@ -22,6 +23,11 @@ const BODY_LIMIT: usize = 1 << 20;
 /// The most that a row may say: it is held in memory.
 const BODY_LIMIT_MAX: usize = 64 << 20;
 
+/// How many redirects are followed, where they are, unless the row says otherwise.
+const REDIRECTS: u32 = 10;
+/// The most that a row may say.
+const REDIRECTS_MAX: u32 = 50;
+
 /// What a row asks for beyond its columns.
 pub(super) struct Options {
     /// Sent with the request, in place of those that are sent anyway.
@@ -35,6 +41,9 @@ pub(super) struct Options {
     pub(super) max_response_ms: Option<u64>,
     /// The most of a body that is read, in bytes.
     pub(super) body_limit: usize,
+    /// How many redirects are followed.
+    pub(super) redirects: u32,
+    pub(super) assertions: Vec<Assertion>,
 }
 
 impl Options {
@@ -57,6 +66,8 @@ impl Options {
             body_limit: fields
                 .take_if("body_limit", &limit, |bytes| *bytes <= BODY_LIMIT_MAX)
                 .unwrap_or(BODY_LIMIT),
+            redirects: redirects(&mut fields),
+            assertions: assertion::read(&mut fields),
         };
         let faults = fields.finish();
         if faults.is_empty() {
@@ -64,6 +75,13 @@ impl Options {
         }
         Err(faults.into_iter().map(|problem| Fault::new("options", problem)).collect())
     }
+}
+
+fn redirects(fields: &mut Fields<'_>) -> u32 {
+    let follow = fields.take("follow_redirects", "true or false").unwrap_or(false);
+    let allowed = format!("a whole number from 1 to {REDIRECTS_MAX}");
+    let most = fields.take_if("max_redirects", &allowed, |n| (1..=REDIRECTS_MAX).contains(n));
+    if follow { most.unwrap_or(REDIRECTS) } else { 0 }
 }
 
 fn tls(fields: &mut Fields<'_>) -> Option<TlsOptions> {
@@ -120,7 +138,8 @@ mod tests {
         let options = read(json!({})).unwrap();
         assert!(options.headers.is_empty() && options.body.is_empty());
         assert_eq!((options.ip_protocol, options.max_response_ms), (IpProtocol::Any, None));
-        assert_eq!(options.body_limit, 1_048_576);
+        assert_eq!((options.body_limit, options.redirects), (1_048_576, 0));
+        assert_eq!(read(json!({"follow_redirects": true})).unwrap().redirects, 10);
     }
 
     #[test]
@@ -138,6 +157,9 @@ mod tests {
             (json!({"body": {"a": "hunter2"}}), "`body` must be a text"),
             (json!({"ip_protocol": 4}), r#"`ip_protocol` must be "any", "4" or "6""#),
             (json!({"ip_protocol": "hunter2"}), r#"`ip_protocol` must be "any", "4" or "6""#),
+            (json!({"follow_redirects": "yes"}), "`follow_redirects` must be true or false"),
+            (json!({"max_redirects": 51}), "`max_redirects` must be a whole number from 1 to 50"),
+            (json!({"assertions": "hunter2"}), "`assertions` must be a list of objects"),
             (json!({"cert_expiry_days": -1}), "`cert_expiry_days` must be a whole number of days"),
             (
                 json!({"tls": {"verify": 1, "ca_file": 2}}),
@@ -168,7 +190,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_json_is_options_or_faults(key in "headers|body|ip_protocol|tls|cert_expiry_days|max_response_ms|body_limit|.*", text: String) {
+        fn any_json_is_options_or_faults(key in "headers|body|ip_protocol|tls|cert_expiry_days|max_response_ms|body_limit|follow_redirects|max_redirects|assertions|.*", text: String) {
             let value = serde_json::from_str(&text).unwrap_or(Value::String(text));
             drop(read(json!({ key: value })));
         }

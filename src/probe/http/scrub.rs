@@ -7,6 +7,8 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::Value;
 use skypunch_actors::domain::MASK;
 
+use super::hop::is_harmless;
+
 /// What is shorter than this is no secret, and would be found in every text.
 const SECRET_MIN: usize = 4;
 
@@ -18,7 +20,8 @@ impl Secrets {
     /// Everything that the headers and the body of a row may hide.
     pub(super) fn of(headers: &HeaderMap, body: &[u8]) -> Self {
         let mut secrets = Self::default();
-        headers.iter().for_each(|(_, value)| secrets.add_header(value));
+        let confidential = headers.iter().filter(|(name, _)| !is_harmless(name));
+        confidential.for_each(|(_, value)| secrets.add_header(value));
         secrets.add_body(&String::from_utf8_lossy(body));
         secrets
     }
@@ -62,6 +65,11 @@ impl Secrets {
         }
     }
 
+    /// What a server sent, as a text without the secrets.
+    pub(super) fn scrub_bytes(&self, bytes: &[u8]) -> String {
+        self.scrub(&String::from_utf8_lossy(bytes)).into_owned()
+    }
+
     /// A text without the secrets.
     pub(super) fn scrub<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut scrubbed = Cow::Borrowed(text);
@@ -97,5 +105,8 @@ mod tests {
             assert_eq!(Secrets::of(&headers, body.as_bytes()).scrub(echo), "<***>", "{body}");
         }
         assert_eq!(Secrets::of(&headers, b"1").scrub("1 ok"), "1 ok");
+        let mut harmless = HeaderMap::new();
+        harmless.insert(HeaderName::from_static("accept"), HeaderValue::from_static("text/html"));
+        assert_eq!(Secrets::of(&harmless, b"").scrub("text/html"), "text/html");
     }
 }
