@@ -2,6 +2,7 @@
 //!
 //! [`Client::send`] makes one exchange over a fresh connection: [`Endpoint`] says where, [`Request`] what,
 //! [`Progress`] how far it came, and the [`Answer`] is read to its end, or to a limit, by [`Answer::read`].
+//! What speaks no HTTP goes to a [`Place`], and [`Resolver`] finds the addresses of both.
 //! Nothing here has a deadline of its own: callers set one around it all and drop the future when it has
 //! passed, which closes the socket. Futures must run on an actix arbiter, since awc spawns local tasks.
 //!

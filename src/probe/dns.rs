@@ -96,9 +96,16 @@ fn question(
 impl Look for Dns {
     fn look<'a>(&'a self, progress: &'a mut Progress) -> LocalBoxFuture<'a, Result<String, Failure>> {
         Box::pin(async move {
-            // A resolver that has several addresses answers on each.
-            let resolver = self.client.resolve(&self.resolver, progress).await.map_err(failure)?[0];
-            let answer = self.ask(resolver, progress).await?;
+            let resolvers = self.client.resolve(&self.resolver, progress).await.map_err(failure)?;
+            let (last, others) = resolvers.split_last().expect("what resolves has an address");
+            for resolver in others {
+                match timeout(RESEND_AFTER, self.ask(*resolver, progress)).await {
+                    Ok(Ok(answer)) => return self.judge(&answer),
+                    Ok(Err((_, reason))) => progress.step(reason),
+                    Err(_) => progress.step(format!("No answer from {resolver}")),
+                }
+            }
+            let answer = self.ask(*last, progress).await?;
             self.judge(&answer)
         })
     }
@@ -264,7 +271,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_packet_is_an_answer_or_none(packet: Vec<u8>) {
+        fn any_packet_is_an_answer_or_none(rest: Vec<u8>, begins: bool) {
+            // A question, an answer and an authority follow this head.
+            let head: &[u8] = &[0, 0, 0x80, 0, 0, 1, 0, 1, 0, 1, 0, 0];
+            let packet = if begins { [head, &rest].concat() } else { rest };
             drop(read(&packet, &Message::query()));
         }
     }

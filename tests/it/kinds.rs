@@ -2,29 +2,38 @@
 
 use std::{process::Command, sync::Arc, time::Duration};
 
+use futures_util::future::join_all;
 use hickory_resolver::proto::{op::ResponseCode, rr::RecordType};
+use rustls::ServerConfig;
 use serde_json::json;
-use skypunch::{net::Client, probe::Probers};
+use skypunch::{
+    net::{Client, Resolver},
+    probe::Probers,
+};
 use skypunch_actors::{
     domain::{Cause, Fault, Outcome, Secret, TargetDefinition, TargetId},
     port::{Clock, Prober, ProberFactory, Tracer, plan_probe},
     testing::TestClock,
 };
+use tempfile::TempDir;
 
 use crate::support::{
     dns::{DnsServer, Reply, a, aaaa, mx},
     http::{Act, Server, answer, send},
+    tls::{Ca, now, self_signed},
 };
 
-/// A row of a kind.
+/// A row of a kind, and the machine that probes it.
 struct Row {
     definition: TargetDefinition,
     timeout: Duration,
+    client: Client,
 }
 
 impl Row {
     fn new(url: impl Into<String>) -> Self {
-        Self { definition: TargetDefinition::new("home", url), timeout: Duration::from_secs(30) }
+        let definition = TargetDefinition::new("home", url);
+        Self { definition, timeout: Duration::from_secs(30), client: Client::new(&[]) }
     }
 
     fn options(mut self, options: serde_json::Value) -> Self {
@@ -37,10 +46,18 @@ impl Row {
         Self { timeout: Duration::from_millis(millis), ..self }
     }
 
+    fn by(self, client: Client) -> Self {
+        Self { client, ..self }
+    }
+
+    fn probers(&self) -> Probers {
+        Probers::new("skypunch/test", self.client.clone()).unwrap()
+    }
+
     fn prober(&self) -> Box<dyn Prober> {
         let (mut target, _) = self.definition.read(TargetId(1));
         target.timeout = self.timeout;
-        probers().prepare(&self.definition, &target).unwrap()()
+        self.probers().prepare(&self.definition, &target).unwrap()()
     }
 
     async fn probe(&self) -> Outcome {
@@ -49,13 +66,9 @@ impl Row {
     }
 
     fn faults(&self) -> String {
-        let planned = plan_probe(&probers(), TargetId(1), &self.definition).1;
+        let planned = plan_probe(&self.probers(), TargetId(1), &self.definition).1;
         planned.err().map_or_else(String::new, |faults| Fault::join(&faults))
     }
-}
-
-fn probers() -> Probers {
-    Probers::new("skypunch/test", Client::new(&[])).unwrap()
 }
 
 /// What an outcome says, with the port of its server as `PORT`.
@@ -153,6 +166,116 @@ async fn what_is_sent_is_not_shown_where_a_server_echoes_it() {
     assert!(!format!("{} {}", outcome.reason, outcome.trace).contains("hunter2"), "{}", outcome.trace);
 }
 
+/// Probes a TLS server by a client that trusts `ca`.
+async fn tls(config: ServerConfig, ca: &Ca, options: serde_json::Value) -> Outcome {
+    let server = Server::start_tls(vec![Act::Hang], config).await;
+    let row = Row::new(format!("tls://localhost:{}", server.port())).options(options);
+    row.by(Client::new(&ca.roots())).probe().await
+}
+
+#[actix_rt::test]
+async fn a_trusted_certificate_passes_and_is_told() {
+    let ca = Ca::new();
+    let end = now() + Duration::from_secs(864_000);
+    let outcome = tls(ca.server_until("localhost", end), &ca, json!({})).await;
+    assert_eq!(told(&outcome, 0), pass(&format!("TLSv1.3, certificate until {}", end.date())));
+    let timings = outcome.timings;
+    assert!(timings.connect.is_some() && timings.tls.is_some() && timings.ttfb.is_none(), "{timings:?}");
+    let lines = steps(&outcome, 0);
+    assert!(lines.contains("TLS handshake [OK] TLSv1.3\nCertificate for localhost"), "{lines}");
+    let outcome = tls(ca.server_of_tls12("localhost"), &ca, json!({})).await;
+    assert!(outcome.reason.starts_with("TLSv1.2, "), "{}", outcome.reason);
+}
+
+#[actix_rt::test]
+async fn a_server_of_another_protocol_is_not_told_that_we_speak_http() {
+    let ca = Ca::new();
+    let mut config = ca.server("localhost");
+    config.alpn_protocols = vec![b"imap".to_vec()];
+    assert_eq!(tls(config, &ca, json!({})).await.failure, None);
+}
+
+#[actix_rt::test]
+async fn a_certificate_that_is_not_right_fails_with_its_reason() {
+    let ca = Ca::new();
+    let fails = async |config, options, reason: &str| {
+        let outcome = tls(config, &ca, options).await;
+        assert_eq!(outcome.failure, Some(Cause::Tls), "{}", outcome.reason);
+        assert!(outcome.reason.contains(reason), "{}", outcome.reason);
+    };
+    let day = Duration::from_secs(86_400);
+    fails(ca.server_until("localhost", now() - 3 * day), json!({}), "expired 3 days ago").await;
+    fails(ca.server("example.test"), json!({}), "not for localhost but for example.test").await;
+    fails(self_signed("localhost"), json!({}), "self-signed").await;
+    let soon = || ca.server_until("localhost", now() + 10 * day);
+    fails(soon(), json!({"cert_expiry_days": 14}), "certificate of localhost expires in ").await;
+    fails(ca.server_of_tls12("localhost"), json!({"tls": {"min_version": "1.3"}}), "TLS").await;
+    assert_eq!(tls(soon(), &ca, json!({"cert_expiry_days": 7})).await.failure, None);
+    let skipping = json!({"tls": {"insecure_skip_verify": true}});
+    assert_eq!(tls(self_signed("elsewhere"), &ca, skipping).await.failure, None);
+    let named = json!({"tls": {"server_name": "example.test"}});
+    assert_eq!(tls(ca.server("example.test"), &ca, named).await.failure, None);
+}
+
+#[actix_rt::test]
+async fn what_does_not_speak_tls_is_told_from_what_is_silent() {
+    let by = |server: &Server| {
+        let row = Row::new(format!("tls://{}", server.address()));
+        row.by(Client::new(&Ca::new().roots())).within(300)
+    };
+    let silent = Server::start(vec![Act::Hang]).await;
+    let outcome = by(&silent).probe().await;
+    let reason = "no answer within 0.3 s: connected to 127.0.0.1:PORT, waiting for the TLS handshake";
+    assert_eq!(told(&outcome, silent.port()), fail(Cause::Timeout, reason));
+    let plain = Server::start(vec![send("220 mail ESMTP\r\n"), Act::Hang]).await;
+    assert_eq!(by(&plain).probe().await.failure, Some(Cause::Tls));
+    let outcome = Row::new("tls://127.0.0.1:1").by(Client::new(&Ca::new().roots())).probe().await;
+    assert_eq!(told(&outcome, 0), fail(Cause::Connect, "connection refused by 127.0.0.1:1"));
+}
+
+/// A client whose resolver is at `server`, with a hosts file.
+fn resolved_by(server: &DnsServer, folder: &TempDir, names: &str) -> Client {
+    let (resolv_conf, hosts) = (folder.path().join("resolv.conf"), folder.path().join("hosts"));
+    std::fs::write(&hosts, names).unwrap();
+    std::fs::write(&resolv_conf, "nameserver 127.0.0.1\noptions timeout:1\n").unwrap();
+    Client::new(&[]).resolving_by(Resolver::reading(&resolv_conf, &hosts, server.port()))
+}
+
+#[actix_rt::test]
+async fn many_targets_of_a_silent_resolver_hold_no_other_back() {
+    let (silent, folder) = (DnsServer::start(|_, _| Reply::Silence).await, TempDir::new().unwrap());
+    let client = resolved_by(&silent, &folder, "");
+    let server = Server::start(vec![Act::Hang]).await;
+    let held = (0..300).map(|n| {
+        let row = Row::new(format!("http://n{n}.test/")).by(client.clone()).within(900);
+        async move { row.probe().await }
+    });
+    let others = async {
+        let mut slowest = Duration::ZERO;
+        for _ in 0..50 {
+            let row = Row::new(format!("tcp://{}", server.address())).by(client.clone());
+            let outcome = row.probe().await;
+            assert_eq!(outcome.failure, None, "{}", outcome.reason);
+            slowest = slowest.max(outcome.timings.total);
+        }
+        slowest
+    };
+    let (held, slowest) = tokio::join!(join_all(held), others);
+    for (n, outcome) in held.iter().enumerate() {
+        let reason = format!("no answer within 0.9 s: resolving n{n}.test");
+        assert_eq!(told(outcome, 0), fail(Cause::Timeout, &reason));
+    }
+    assert!(slowest < Duration::from_millis(900), "{slowest:?}");
+}
+
+#[actix_rt::test]
+async fn a_target_that_waits_long_enough_learns_that_the_resolver_is_silent() {
+    let (silent, folder) = (DnsServer::start(|_, _| Reply::Silence).await, TempDir::new().unwrap());
+    let outcome = Row::new("tcp://a.test:1").by(resolved_by(&silent, &folder, "")).probe().await;
+    let reason = "the resolver 127.0.0.1:PORT does not answer";
+    assert_eq!(told(&outcome, silent.port()), fail(Cause::Dns, reason));
+}
+
 /// A resolver of example.test.
 async fn zone() -> DnsServer {
     DnsServer::start(|name, kind| match (name, kind) {
@@ -225,6 +348,17 @@ async fn a_question_lost_on_the_way_is_asked_again() {
 }
 
 #[actix_rt::test]
+async fn a_resolver_with_a_dead_address_is_asked_at_the_next() {
+    let (server, folder) = (zone().await, TempDir::new().unwrap());
+    let client = resolved_by(&server, &folder, "::1 both.test\n127.0.0.1 both.test\n");
+    let row = Row::new(format!("dns://both.test:{}/example.test", server.port())).by(client);
+    let outcome = row.probe().await;
+    assert_eq!(told(&outcome, 0), pass("NOERROR 192.0.2.1, 192.0.2.2"));
+    let lines = steps(&outcome, server.port());
+    assert!(lines.contains("connection refused by [::1]:PORT\nAsking 127.0.0.1:PORT"), "{lines}");
+}
+
+#[actix_rt::test]
 async fn a_machine_without_a_resolver_refuses() {
     let outcome = Row::new("dns://127.0.0.1:1/a.test").probe().await;
     assert_eq!(told(&outcome, 0), fail(Cause::Connect, "connection refused by 127.0.0.1:1"));
@@ -278,7 +412,13 @@ fn each_way_to_be_wrong_says_what_is_allowed() {
     assert_eq!(faults("icmp://example.org:1"), "url: says a port, which ICMP does not have");
     assert!(faults("dns://192.0.2.53").starts_with("url: asks for no name"));
     assert!(faults("dns://192.0.2.53/a?type=x").starts_with("url: asks for an unknown type"));
-    for url in ["tcp://example.org:1", "TCP://[::1]:1/", "dns://localhost/a", "icmp://b\u{fc}cher.test"] {
+    for url in [
+        "tls://example.org",
+        "tcp://example.org:1",
+        "TCP://[::1]:1/",
+        "dns://localhost/a",
+        "icmp://b\u{fc}cher.test",
+    ] {
         assert_eq!(faults(url), "", "{url}");
     }
     let options = |url: &str, options| Row::new(url).options(options).faults();
@@ -286,6 +426,11 @@ fn each_way_to_be_wrong_says_what_is_allowed() {
         options("tcp://a:1", json!({"send": 1, "expect": "(", "expct": "x"})),
         "options: `send` must be a text; options: `expect` is not a regular expression; options: unknown \
          option `expct`: known are tags, notify, failure_threshold, success_threshold, send, expect"
+    );
+    assert_eq!(
+        options("tls://a", json!({"tls": {"verify": 1}, "cert_expiry_days": "x"})),
+        "options: unknown option `tls.verify`: known are ca_file, cert_file, key_file, server_name, \
+         insecure_skip_verify, min_version; options: `cert_expiry_days` must be a whole number of days"
     );
     assert_eq!(
         options("dns://a/b", json!({"rcode": "FINE", "answers": "x"})),
@@ -296,7 +441,7 @@ fn each_way_to_be_wrong_says_what_is_allowed() {
 
 #[test]
 fn all_faults_of_a_row_are_named_at_once() {
-    for url in ["tcp://bob:hunter2@a", "dns://:x/", "icmp://a:1/x?y"] {
+    for url in ["tcp://bob:hunter2@a", "tls://bob:hunter2@a", "dns://:x/", "icmp://a:1/x?y"] {
         let mut row = Row::new(url).options(json!({"boddy": 1}));
         row.definition.authn = "BASIC".to_owned();
         row.definition.pass_result = "2xx".to_owned();
