@@ -12,9 +12,12 @@ NEEDED := mariadbd:mariadb-server postfix:postfix saslpasswd2:sasl2-bin,libsasl2
 INSTALL_TOOL := CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off \
                 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 cargo install --locked --quiet
 
+# Postfix starts as root only: of anybody else the tests are built as that user and run through sudo.
+AS_ROOT := $(if $(filter-out 0,$(shell id -u)),CARGO_TARGET_$(shell rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')_RUNNER='sudo -E')
+
 SKYPUNCH := target/debug/skypunch --state-dir target/run
 
-.PHONY: help run build release test check ci bench fuzz bless fmt deps packages tools install clean
+.PHONY: help run build release test check ci bench fuzz bless fmt deps packages tools nextest install clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -34,8 +37,8 @@ build: ## Build it for development
 release: ## Build it for use
 	cargo build --release --locked
 
-test: packages ## Run all tests; installs the servers they need
-	@if command -v cargo-nextest >/dev/null; then cargo nextest run --workspace; else cargo test --workspace --lib --bins --tests; fi
+test: packages nextest ## Run all tests; installs the servers they need
+	$(AS_ROOT) cargo nextest run --workspace
 	cargo test --workspace --doc --quiet
 
 check: tools ## Look at the code without running it
@@ -78,10 +81,12 @@ packages:
 	  $$sudo DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $$missing; \
 	fi
 
-tools:
-	@for tool in cargo-nextest cargo-deny cargo-machete; do \
-	  command -v "$$tool" >/dev/null || { echo "installing $$tool"; $(INSTALL_TOOL) "$$tool" || exit 1; }; \
-	done
+tools: nextest
+	@command -v cargo-deny >/dev/null || $(INSTALL_TOOL) cargo-deny@0.20.2
+	@command -v cargo-machete >/dev/null || $(INSTALL_TOOL) cargo-machete@0.9.2
+
+nextest:
+	@command -v cargo-nextest >/dev/null || $(INSTALL_TOOL) cargo-nextest@0.9.143
 
 install: ## Install what `make release` built below PREFIX (/usr/local), for systemd; keeps your configuration
 	@[ -x target/release/skypunch ] || { echo 'First, run: make release' >&2; exit 1; }

@@ -111,6 +111,11 @@ impl Memory {
         Some(ProbeCompleted { target, at, outcome, status, edge, incident, tally: self.tally, slots })
     }
 
+    /// The counters.
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+
     /// The last results.
     pub fn evidence(&self) -> &Evidence {
         &self.evidence

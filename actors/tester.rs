@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How long a notifier may take.
-const DELIVER_WITHIN: Duration = Duration::from_secs(100);
+const DELIVER_WITHIN: Duration = Duration::from_secs(30);
 
 /// Probe a target once, enabled or not.
 #[derive(Debug, Message)]

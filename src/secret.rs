@@ -1,8 +1,15 @@
 //! Finds secrets that a row or the configuration only names: `env:NAME` and `file:PATH`.
 
-use std::{env, fs, io};
+use std::{
+    env,
+    fs::File,
+    io::{self, Read},
+};
 
 use skypunch_actors::domain::Secret;
+
+/// The longest file that is taken for a secret, in bytes: a device such as `/dev/zero` never ends.
+const FILE_MAX: u64 = 64 * 1024;
 
 /// Why a named secret cannot be had. The names are no secrets; what they name is.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +25,9 @@ pub enum SecretError {
         /// Why.
         source: io::Error,
     },
+    /// `file:PATH` with a file that is longer than any secret.
+    #[error("the file {0} is longer than 64 KiB, which no secret is")]
+    TooLong(String),
 }
 
 /// Finds what `value` names; any other value is the secret itself.
@@ -30,9 +40,13 @@ pub fn resolve(value: &Secret) -> Result<Secret, SecretError> {
         return env::var(name).map(Secret::new).map_err(|_| SecretError::Env(name.to_owned()));
     }
     if let Some(path) = text.strip_prefix("file:") {
-        let read = fs::read_to_string(path);
-        let read = read.map_err(|source| SecretError::File { path: path.to_owned(), source })?;
-        return Ok(Secret::new(read.trim_end_matches(['\r', '\n'])));
+        let mut read = String::new();
+        let length = File::open(path).and_then(|file| file.take(FILE_MAX + 1).read_to_string(&mut read));
+        return match length {
+            Ok(length) if length as u64 > FILE_MAX => Err(SecretError::TooLong(path.to_owned())),
+            Ok(_) => Ok(Secret::new(read.trim_end_matches(['\r', '\n']))),
+            Err(source) => Err(SecretError::File { path: path.to_owned(), source }),
+        };
     }
     Ok(value.clone())
 }
@@ -51,6 +65,8 @@ pub async fn resolve_off_thread(value: &Secret) -> Result<Secret, SecretError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -66,6 +82,12 @@ mod tests {
         let error = |text| resolve(&Secret::new(text)).unwrap_err().to_string();
         assert!(error("env:SKYPUNCH_NO_SUCH_VARIABLE").contains("SKYPUNCH_NO_SUCH_VARIABLE"));
         assert!(error("file:/no/such/file").contains("/no/such/file"));
+    }
+
+    #[test]
+    fn a_file_without_an_end_is_no_secret() {
+        let error = resolve(&Secret::new("file:/dev/zero")).unwrap_err();
+        assert!(matches!(error, SecretError::TooLong(_)), "{error}");
     }
 
     #[test]

@@ -6,6 +6,9 @@ use time::OffsetDateTime;
 
 use super::{Cause, Edge, Incident, NotifierId, Outcome, Status, Tally, TargetId};
 
+/// How many news of incidents of one target are kept while they cannot be written.
+const INCIDENTS_MAX: usize = 100;
+
 /// Everything that a store writes at once, or not at all.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
@@ -25,6 +28,25 @@ impl Batch {
     }
 }
 
+impl Batch {
+    /// The same news in two batches that are yet to be sent; a single row is given back as it is.
+    pub fn halves(self) -> Result<[Self; 2], Self> {
+        let rows = self.targets.len() + self.notifiers.len();
+        if rows < 2 {
+            return Err(self);
+        }
+        let mut halves = [Self::default(), Self::default()];
+        for (n, (id, news)) in self.targets.into_iter().enumerate() {
+            halves[n % 2].targets.insert(id, news);
+        }
+        for (n, (id, news)) in self.notifiers.into_iter().enumerate() {
+            // From the other end, so that one of each kind is two halves.
+            halves[(n + 1) % 2].notifiers.insert(id, news);
+        }
+        Ok(halves)
+    }
+}
+
 /// What one or more results change in a target's row.
 #[derive(Clone, Debug)]
 pub struct TargetNews {
@@ -40,7 +62,7 @@ pub struct TargetNews {
     pub last_updated: OffsetDateTime,
     /// What is added to the counters. [`Tally::add`] says what becomes of `repeated_fails`.
     pub counted: Tally,
-    /// Incidents that began or ended, oldest first.
+    /// Incidents that began or ended, oldest first; of very many, the newest.
     pub incidents: Vec<IncidentNews>,
 }
 
@@ -87,6 +109,9 @@ impl TargetNews {
         counted.add(&later.counted);
         let mut incidents = std::mem::take(&mut self.incidents);
         incidents.extend(later.incidents);
+        // A target that flaps for as long as the database is away must not fill the memory. A store ends
+        // what lost its end when it writes a later one.
+        incidents.drain(..incidents.len().saturating_sub(INCIDENTS_MAX));
         *self = Self {
             previous_status: later.previous_status.or(self.previous_status),
             counted,
@@ -141,10 +166,46 @@ mod tests {
     }
 
     #[test]
+    fn halves_hold_every_row_once_and_end_with_single_rows() {
+        let mut whole = Batch { sequence: 7, ..Batch::default() };
+        (0..5).for_each(|id| drop(whole.targets.insert(TargetId(id), news(true, false))));
+        whole.notifiers.insert(NotifierId(1), NotifierNews { delivered: 1, failed: 0 });
+        let (mut open, mut single) = (vec![whole], Vec::new());
+        while let Some(batch) = open.pop() {
+            match batch.halves() {
+                Ok(halves) => open.extend(halves),
+                Err(row) => single.push(row),
+            }
+        }
+        assert_eq!(single.len(), 6);
+        assert!(single.iter().all(|row| row.sequence == 0 && !row.is_empty()));
+    }
+
+    #[test]
     fn a_later_result_without_an_edge_keeps_the_earlier_edge() {
         let mut merged = news(false, true);
         merged.merge(news(false, false));
         assert_eq!(merged.previous_status, Some(Status::Pass));
+    }
+
+    #[test]
+    fn however_long_a_target_flaps_its_news_stay_few_and_end_as_it_did() {
+        let mut merged = news(true, false);
+        for second in 0..10_000 {
+            let begun = Incident::begin(datetime!(2026-01-01 0:00 UTC) + time::Duration::seconds(second), 1);
+            for incident in [begun, begun.end(begun.started_at)] {
+                let edge = Edge { from: Status::Pass, to: Status::Fail };
+                merged.merge(TargetNews::of(
+                    &Outcome::pass(""),
+                    begun.started_at,
+                    Status::Pass,
+                    Some((edge, Some(incident))),
+                ));
+            }
+        }
+        assert_eq!(merged.incidents.len(), INCIDENTS_MAX);
+        let last = merged.incidents.last().unwrap().incident;
+        assert_eq!(last.ended_at, Some(datetime!(2026-01-01 2:46:39 UTC)));
     }
 
     proptest! {

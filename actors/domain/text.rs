@@ -52,16 +52,14 @@ pub fn reason(text: &str) -> String {
 pub fn chain(error: &dyn std::error::Error) -> String {
     let sources = std::iter::successors(error.source(), |error| error.source());
     let links = std::iter::once(error.to_string()).chain(sources.map(ToString::to_string));
-    // Some libraries repeat their source in their own text.
-    let mut text = String::new();
-    for link in links.filter(|link| !link.is_empty()) {
-        if text.is_empty() {
-            text = link;
-        } else if !text.contains(&link) {
-            text = format!("{text}: {link}");
+    // Some libraries repeat their source in their own text, or their own text.
+    let mut parts: Vec<String> = Vec::new();
+    for part in links.flat_map(|link| link.split(": ").map(str::to_owned).collect::<Vec<_>>()) {
+        if !part.is_empty() && !parts.contains(&part) {
+            parts.push(part);
         }
     }
-    reason(&text)
+    reason(&parts.join(": "))
 }
 
 /// Replaces the userinfo of a URL (`https://user:password@host/`), which is a secret.
@@ -96,6 +94,15 @@ mod tests {
         assert_eq!(cut("äöü", 3), "äöü");
         assert_eq!(cut("äöüß", 3), "äö…");
         assert_eq!(reason(&"\n".repeat(5_000_000)).chars().count(), REASON_MAX);
+    }
+
+    #[test]
+    fn a_chain_says_nothing_twice() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("input/output error: input/output error: connection refused")]
+        struct Outer(#[source] std::io::Error);
+        let error = Outer(std::io::Error::other("connection refused"));
+        assert_eq!(chain(&error), "input/output error: connection refused");
     }
 
     #[test]

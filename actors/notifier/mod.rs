@@ -156,14 +156,15 @@ impl Handler<ChildExited<NotifierId, Queue>> for Notifier {
     fn handle(&mut self, exited: ChildExited<NotifierId, Queue>, ctx: &mut Context<Self>) {
         let id = exited.child;
         match self.workers.remove(&id) {
-            // A worker of the same row that is alive came after the one that is gone.
-            Some(worker) if worker.addr.connected() => {
-                self.workers.insert(id, worker);
-            }
-            Some(worker) => {
+            // Its address may seem to be alive still: the word of its end comes from the midst of the panic.
+            Some(worker) if exited.panicked => {
                 error!("the worker of notifier {id} panicked and is replaced");
                 self.employ(worker.row, exited.left, ctx);
                 return;
+            }
+            // One that was told to stop was taken out then: this one came after it.
+            Some(worker) => {
+                self.workers.insert(id, worker);
             }
             None => {}
         }
@@ -192,7 +193,7 @@ mod tests {
     use time::macros::datetime;
     use tokio::time::{pause, sleep};
 
-    use super::*;
+    use super::{worker::Waiting, *};
     use crate::{
         domain::{Cause, Edge, Outcome, Slots, Status, Tally, TargetDefinition, TargetId},
         testing::{Answer, Collector, RecordingSinks, fixtures::notifier_row},
@@ -327,18 +328,32 @@ mod tests {
     }
 
     #[actix::test]
-    async fn a_row_at_fault_fails_its_notifications_until_it_is_mended() {
+    async fn what_a_row_at_fault_cannot_tell_waits_until_it_is_mended() {
         let house = house([], [Answer::Delivered]).await;
         let mut row = notifier_row(1, "ops");
         row.definition.kind.clear();
         house.load(vec![row.clone()]).await;
         house.fail().await;
-        seconds(1).await;
+        seconds(3_600).await;
+        assert_eq!((house.ends(), house.waiting().await), (vec![], 1));
         row.definition.kind = "SMTP".to_owned();
         house.load(vec![row]).await;
-        house.fail().await;
         seconds(1).await;
-        assert_eq!(house.ends(), [false, true]);
+        assert_eq!(house.delivered_to("ops"), [Event::Fail]);
+    }
+
+    #[actix::test]
+    async fn a_long_queue_of_a_row_at_fault_ends_after_a_day() {
+        let house = house([], [Answer::Delivered]).await;
+        let mut row = notifier_row(1, "ops");
+        row.definition.kind.clear();
+        house.load(vec![row]).await;
+        for _ in 0..9_000 {
+            house.fail().await;
+        }
+        seconds(25 * 3_600).await;
+        assert_eq!((house.ends().len(), house.waiting().await), (9_000, 0));
+        assert!(house.ends().iter().all(|delivered| !delivered));
     }
 
     #[actix::test]
@@ -366,6 +381,20 @@ mod tests {
         seconds(60).await;
         assert_eq!(house.waiting().await, 0);
         assert!(house.sinks.attempts().len() <= 2);
+    }
+
+    #[actix::test]
+    async fn what_a_worker_leaves_that_panics_is_delivered_by_the_next() {
+        let house = house(["ops"], [Answer::Transient(None)]).await;
+        house.fail().await;
+        seconds(1).await;
+        let (_, notification) = house.sinks.attempts().remove(0);
+        house.sinks.script("ops", [Answer::Delivered]);
+        let left = Queue::from([Waiting::new(notification)]);
+        // The address of the worker is alive yet, as it is while a panic unwinds on another thread.
+        house.notifier.send(ChildExited { child: NotifierId(1), panicked: true, left }).await.unwrap();
+        seconds(1).await;
+        assert_eq!(house.delivered_to("ops"), [Event::Fail]);
     }
 
     #[actix::test]

@@ -7,7 +7,7 @@
 
 use std::{
     collections::VecDeque,
-    panic::AssertUnwindSafe,
+    panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     sync::{
         Arc,
@@ -65,6 +65,13 @@ pub struct Waiting {
     attempts: u32,
 }
 
+impl Waiting {
+    /// A notification that waits from now on.
+    pub fn new(notification: Notification) -> Self {
+        Self { notification, since: Instant::now(), attempts: 0 }
+    }
+}
+
 /// What a worker leaves to its successor.
 pub type Queue = VecDeque<Waiting>;
 
@@ -112,13 +119,15 @@ impl SinkWorker {
     /// Makes the sink, here on the thread where it will live.
     fn fit(&mut self) {
         match self.fitting.take() {
-            Some(Ok(build)) => self.sink = Ok(build().into()),
-            Some(Err(faults)) => {
-                let faults = Fault::join(&faults);
-                warn!("{} cannot be used: {faults}", self.label);
-                self.sink = Err(faults);
+            Some(Ok(build)) => {
+                let built = catch_unwind(AssertUnwindSafe(build));
+                self.sink = built.map(Rc::from).map_err(|_| "skypunch failed: the sink panicked".to_owned());
             }
+            Some(Err(faults)) => self.sink = Err(Fault::join(&faults)),
             None => {}
+        }
+        if let Err(why) = &self.sink {
+            warn!("{} cannot be used: {why}", self.label);
         }
     }
 
@@ -133,9 +142,10 @@ impl SinkWorker {
         };
         let sink = match &self.sink {
             Ok(sink) => sink.clone(),
-            Err(faults) => {
-                let reason = faults.clone();
-                self.end(Err(reason), ctx);
+            // Whoever mends the row wants what waited to be told.
+            Err(why) => {
+                let reason = format!("it cannot be used: {why}");
+                self.retry(reason, None, ctx);
                 return;
             }
         };
@@ -186,10 +196,7 @@ impl SinkWorker {
             self.answer_drain();
             return;
         }
-        self.timer = Some(ctx.run_later(wait, |actor, ctx| {
-            actor.timer = None;
-            actor.next(ctx);
-        }));
+        self.next_after(wait, ctx);
     }
 
     /// The oldest notification is delivered, or will never be.
@@ -198,7 +205,15 @@ impl SinkWorker {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             self.tell_end(&front.notification, &result, ctx);
         }
-        self.next(ctx);
+        // Not at once: as many calls within calls as the queue is long would take more stack than there is.
+        self.next_after(Duration::ZERO, ctx);
+    }
+
+    fn next_after(&mut self, wait: Duration, ctx: &mut Context<Self>) {
+        self.timer = Some(ctx.run_later(wait, |actor, ctx| {
+            actor.timer = None;
+            actor.next(ctx);
+        }));
     }
 
     fn tell_end(
@@ -264,7 +279,7 @@ impl Handler<Deliver> for SinkWorker {
             self.tell_end(&notification, &Err(reason), ctx);
             return;
         }
-        self.queue.push_back(Waiting { notification, since: Instant::now(), attempts: 0 });
+        self.queue.push_back(Waiting::new(notification));
         self.next(ctx);
     }
 }
@@ -284,7 +299,7 @@ impl Handler<Refit> for SinkWorker {
     }
 }
 
-/// Tries each that waits once more; answers how many are left.
+/// Tries what waits once more, until one fails; answers how many are left.
 impl Handler<Drain> for SinkWorker {
     type Result = ResponseFuture<usize>;
 

@@ -14,7 +14,7 @@
 mod link;
 mod operator;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use actix::prelude::*;
 use futures_util::future::try_join;
@@ -37,7 +37,7 @@ use crate::{
 /// The waits between attempts to write.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(5) };
 
-/// A batch that the database refused so often is given up: the next may fare better.
+/// A batch that the database refused so often holds a row that is the reason.
 const REFUSALS: u32 = 5;
 
 /// All rows as they stand in the database; while it is away, as last read, with all that came since.
@@ -69,11 +69,12 @@ pub struct Persister {
     flush_interval: Duration,
     reading: Link,
     writing: Link,
-    /// The rows as last read or written.
-    rows: Arc<Rows>,
+    /// The rows as last read or written, if they were ever read.
+    rows: Option<Arc<Rows>>,
     pending: Batch,
-    /// Is being written, or must be written again.
-    unwritten: Option<Arc<Batch>>,
+    /// The first is being written, or must be written again; more there are only while a row is looked for
+    /// that the database refuses.
+    unwritten: VecDeque<Arc<Batch>>,
     write_in_flight: bool,
     /// How often in a row the database refused the batch.
     refusals: u32,
@@ -90,9 +91,9 @@ impl Persister {
             flush_interval,
             reading: Link::new("read", clock.clone()),
             writing: Link::new("written", clock),
-            rows: Arc::default(),
+            rows: None,
             pending: Batch::default(),
-            unwritten: None,
+            unwritten: VecDeque::new(),
             write_in_flight: false,
             refusals: 0,
             sequence: 0,
@@ -105,16 +106,19 @@ impl Persister {
         if self.write_in_flight {
             return;
         }
-        if self.unwritten.is_none() && !self.pending.is_empty() {
-            self.sequence += 1;
-            let batch = Batch { sequence: self.sequence, ..std::mem::take(&mut self.pending) };
-            self.unwritten = Some(Arc::new(batch));
+        if self.unwritten.is_empty() && !self.pending.is_empty() {
+            self.unwritten.push_back(Arc::new(std::mem::take(&mut self.pending)));
         }
-        let Some(batch) = self.unwritten.clone() else {
+        let Some(batch) = self.unwritten.front_mut() else {
             self.answer_drain();
             ctx.run_later(self.flush_interval, Self::flush);
             return;
         };
+        if batch.sequence == 0 {
+            self.sequence += 1;
+            Arc::make_mut(batch).sequence = self.sequence;
+        }
+        let batch = batch.clone();
         self.write_in_flight = true;
         let store = self.store.clone();
         let written = within_deadline(async move { store.write(&batch).await });
@@ -127,17 +131,15 @@ impl Persister {
         match result {
             Ok(()) => {
                 self.refusals = 0;
-                if let Some(batch) = self.unwritten.take() {
-                    bring_up_to_date(Arc::make_mut(&mut self.rows), &batch);
+                if let (Some(batch), Some(rows)) = (self.unwritten.pop_front(), &mut self.rows) {
+                    bring_up_to_date(Arc::make_mut(rows), &batch);
                 }
             }
             Err(StoreError::Unavailable(_)) => self.refusals = 0,
             Err(refused) => {
                 self.refusals += 1;
                 if self.refusals >= REFUSALS {
-                    self.refusals = 0;
-                    let lost = self.unwritten.take().map_or(0, |batch| batch.targets.len());
-                    error!("the results of {lost} targets are lost: {}", text::chain(&refused));
+                    self.divide(&refused);
                 }
             }
         }
@@ -152,9 +154,25 @@ impl Persister {
         }
     }
 
+    /// Looks for the row that the database refuses: in halves, until it stands alone and is given up.
+    fn divide(&mut self, refused: &StoreError) {
+        let Some(batch) = self.unwritten.pop_front() else {
+            return;
+        };
+        match Arc::unwrap_or_clone(batch).halves() {
+            Ok(halves) => halves.into_iter().for_each(|half| self.unwritten.push_front(Arc::new(half))),
+            Err(row) => {
+                let ids = row.targets.keys().map(|id| format!("target {id}"));
+                let ids = ids.chain(row.notifiers.keys().map(|id| format!("notifier {id}")));
+                let whose = ids.collect::<Vec<_>>().join(", ");
+                error!("the news of {whose} are lost: {}", text::chain(refused));
+            }
+        }
+    }
+
     fn waiting(&self) -> usize {
         let count = |batch: &Batch| batch.targets.len() + batch.notifiers.len();
-        count(&self.pending) + self.unwritten.as_deref().map_or(0, count)
+        count(&self.pending) + self.unwritten.iter().map(|batch| count(batch)).sum::<usize>()
     }
 
     fn answer_drain(&mut self) {
@@ -164,10 +182,9 @@ impl Persister {
         }
     }
 
-    /// The rows as last read, with everything that waits.
-    fn rows_with_news(&self) -> Rows {
-        let mut rows = Rows::clone(&self.rows);
-        for batch in self.unwritten.as_deref().into_iter().chain([&self.pending]) {
+    /// The rows with everything that waits.
+    fn with_news(&self, mut rows: Rows) -> Rows {
+        for batch in self.unwritten.iter().map(|batch| &**batch).chain([&self.pending]) {
             bring_up_to_date(&mut rows, batch);
         }
         rows
@@ -175,8 +192,9 @@ impl Persister {
 
     fn statuses(&self) -> [usize; 4] {
         let mut statuses = [0; 4];
-        for row in self.rows.targets.iter().filter(|row| row.definition.enabled) {
-            let unwritten = self.unwritten.as_ref().and_then(|batch| batch.targets.get(&row.id));
+        let known = self.rows.iter().flat_map(|rows| &rows.targets);
+        for row in known.filter(|row| row.definition.enabled) {
+            let unwritten = self.unwritten.iter().find_map(|batch| batch.targets.get(&row.id));
             let news = self.pending.targets.get(&row.id).or(unwritten);
             let status = news.map_or(row.state.status, |news| news.status);
             statuses[Status::ALL.iter().position(|s| *s == status).unwrap_or(0)] += 1;
@@ -245,8 +263,9 @@ impl Handler<LoadRows> for Persister {
         let read = read(self.store.clone()).into_actor(self);
         Box::pin(read.map(|rows, actor, _| {
             actor.reading.saw(&rows);
-            actor.rows = Arc::new(rows?);
-            Ok(actor.rows.clone())
+            let rows = Arc::new(rows?);
+            actor.rows = Some(rows.clone());
+            Ok(rows)
         }))
     }
 }
@@ -255,14 +274,16 @@ impl Handler<ListRows> for Persister {
     type Result = ResponseActFuture<Self, Result<Rows, StoreError>>;
 
     fn handle(&mut self, _: ListRows, _: &mut Context<Self>) -> Self::Result {
-        if self.reading.away().is_some() {
-            let rows = self.rows_with_news();
+        if let (Some(_), Some(rows)) = (self.reading.away(), &self.rows) {
+            let rows = self.with_news(Rows::clone(rows));
             return Box::pin(async move { Ok(rows) }.into_actor(self));
         }
         let read = read(self.store.clone()).into_actor(self);
-        Box::pin(read.map(|rows, actor, _| match rows {
-            Err(StoreError::Unavailable(_)) if !actor.rows.targets.is_empty() => Ok(actor.rows_with_news()),
-            rows => rows,
+        Box::pin(read.map(|rows, actor, _| match (rows, &actor.rows) {
+            (Err(StoreError::Unavailable(_)), Some(known)) => Ok(actor.with_news(Rows::clone(known))),
+            // What cannot be written stands in no row.
+            (Ok(rows), _) if actor.writing.away().is_some() => Ok(actor.with_news(rows)),
+            (rows, _) => rows,
         }))
     }
 }
@@ -383,7 +404,7 @@ mod tests {
     }
 
     #[actix::test]
-    async fn a_batch_that_is_refused_again_and_again_does_not_block_the_next() {
+    async fn a_row_that_is_refused_again_and_again_does_not_block_the_next() {
         let house = house();
         house.faults.set(Fault::RefusesWrites);
         house.pass().await;
@@ -416,6 +437,16 @@ mod tests {
         assert_eq!(rows.targets[0].state.status, Status::Fail);
         assert_eq!(rows.targets[0].state.tally.fail_count, 1);
         assert_eq!(house.persistence().await.targets, [0, 0, 1, 0]);
+    }
+
+    #[actix::test]
+    async fn lists_show_what_cannot_be_written() {
+        let house = house();
+        house.faults.set(Fault::RefusesWrites);
+        house.result(Outcome::fail(Cause::Dns, "no such host"), Status::Fail).await;
+        sleep(Duration::from_millis(501)).await;
+        let rows = house.persister.send(ListRows).await.unwrap().unwrap();
+        assert_eq!(rows.targets[0].state.status, Status::Fail);
     }
 
     #[actix::test]

@@ -11,7 +11,7 @@ use super::{
     budget::{Budget, DEATHS, WINDOW},
 };
 use crate::{
-    domain::{Cause, Outcome, Slots, Tally, TargetDefinition, TargetId, TargetRow},
+    domain::{Cause, Outcome, Slots, TargetDefinition, TargetId, TargetRow, TargetState},
     event::ProbeCompleted,
     lifecycle::{ChildExited, Stop},
     port::plan_probe,
@@ -30,8 +30,10 @@ pub(super) struct Child {
     pub first_within: Duration,
     pub budget: Budget,
     pub state: ChildState,
-    /// The counters of the row at the last scan.
-    counted: Tally,
+    /// What the database said of it at the last scan.
+    stored: Memory,
+    /// Whether it was silent when it was last looked at.
+    silent: bool,
 }
 
 pub(super) enum ChildState {
@@ -58,7 +60,8 @@ impl Child {
             first_within,
             budget: Budget::default(),
             state: ChildState::Idle,
-            counted: row.state.tally,
+            stored: Memory::stored(&row.state),
+            silent: false,
         }
     }
 
@@ -105,34 +108,47 @@ impl Child {
         !matches!(self.state, ChildState::Idle)
     }
 
-    /// Whether its life is over although nobody heard of its end.
-    pub fn is_silent(&self) -> bool {
-        match &self.state {
+    /// Whether its life seems to be over although nobody heard of its end.
+    ///
+    /// Only the second look believes it: when the whole process stood still, nobody was heard for as long.
+    pub fn is_silent(&mut self) -> bool {
+        let silent = match &self.state {
             ChildState::Running { addr, pulse, .. } => !addr.connected() || pulse.overdue() > SILENCE,
             ChildState::Ending { since, .. } => since.elapsed() > SILENCE,
             ChildState::Idle => false,
-        }
+        };
+        std::mem::replace(&mut self.silent, silent) && silent
     }
 
-    /// Goes on from the counters of the row if somebody reset them.
-    pub fn follow_reset(&mut self, counted: Tally) {
-        if counted.was_reset_since(&self.counted)
+    /// Waits no longer for the end of a silent life. What it knew is lost, but for what was written.
+    pub fn give_up(&mut self) {
+        // Should its thread ever go on, there would be two of it.
+        self.end();
+        self.memory = self.stored.clone();
+    }
+
+    /// Takes in what the database says, and goes on from the counters of the row if somebody reset them.
+    pub fn follow(&mut self, state: &TargetState) {
+        if state.tally.was_reset_since(&self.stored.tally())
             && let ChildState::Running { addr, .. } = &self.state
         {
             #[expect(clippy::disallowed_methods, reason = "at most one a scan")]
-            addr.do_send(Recount(counted));
+            addr.do_send(Recount(state.tally));
         }
-        self.counted = counted;
+        self.stored = Memory::stored(state);
     }
 
     /// What is told of a child that died too often.
     pub fn suspension(&mut self, id: TargetId, how: &str, at: OffsetDateTime) -> Option<ProbeCompleted> {
-        let target = Arc::new(self.wanted.as_ref()?.read(id).0);
+        let (mut target, _) = self.wanted.as_ref()?.read(id);
+        // Nobody looks any more, so no further result will come to confirm this one.
+        target.options.failure_threshold = None;
         let minutes = WINDOW.as_secs() / 60;
         let reason = format!(
             "skypunch failed: the actor of this target {how} more than {DEATHS} times within {minutes} minutes; \
              change the row to try again"
         );
-        self.memory.take_in(&target, at, Outcome::fail(Cause::Internal, reason), Slots::default())
+        let outcome = Outcome::fail(Cause::Internal, reason);
+        self.memory.take_in(&Arc::new(target), at, outcome, Slots::default())
     }
 }

@@ -86,9 +86,13 @@ pub struct Supervisor {
     reload_interval: Duration,
     children: HashMap<TargetId, Child>,
     lives: u64,
-    /// Scans that were begun, and the newest that was acted on: an older one comes too late.
+    /// Scans that were begun; the newest of which the Notifier was told, and that was acted on: an older one
+    /// comes too late.
     scans: u64,
+    told: u64,
     acted_on: u64,
+    /// Whether the targets that were there at the start have begun.
+    begun: bool,
     /// Who waits for all children to be gone; `Some` is the end.
     drained: Option<Vec<oneshot::Sender<usize>>>,
 }
@@ -102,7 +106,9 @@ impl Supervisor {
             children: HashMap::new(),
             lives: 0,
             scans: 0,
+            told: 0,
             acted_on: 0,
+            begun: false,
             drained: None,
         }
     }
@@ -111,20 +117,28 @@ impl Supervisor {
     fn scan(&mut self) -> ResponseActFuture<Self, Result<Reloaded, StoreError>> {
         self.scans += 1;
         let scan = self.scans;
-        let rows = self.links.rows.send(LoadRows);
-        let notifier = self.links.notifier.clone();
-        let read = async move {
-            let rows = rows.await.map_err(|gone| StoreError::Unavailable(gone.into()))??;
-            // Before any target can have something to tell.
-            let told = notifier.send(NotifiersLoaded(rows.notifiers.clone())).await;
-            told.map_err(|gone| StoreError::Unavailable(gone.into()))?;
-            Ok(rows)
-        };
-        Box::pin(read.into_actor(self).map(move |rows, actor, ctx| {
-            let rows = rows?;
-            if scan < actor.acted_on || actor.drained.is_some() {
-                return Ok(Reloaded::default());
+        let read = self.links.rows.send(LoadRows).into_actor(self);
+        let told = read.then(move |rows, actor: &mut Self, _| {
+            let rows = rows.map_err(|gone| StoreError::Unavailable(gone.into())).flatten();
+            let rows = rows.map(|rows| (scan >= actor.told).then_some(rows));
+            if let Ok(Some(_)) = rows {
+                actor.told = scan;
             }
+            let notifier = actor.links.notifier.clone();
+            async move {
+                // Before any target can have something to tell. A notifier that is gone ends the daemon.
+                if let Ok(Some(rows)) = &rows {
+                    notifier.send(NotifiersLoaded(rows.notifiers.clone())).await.ok();
+                }
+                rows
+            }
+            .into_actor(actor)
+        });
+        Box::pin(told.map(move |rows, actor, ctx| {
+            let current = rows?.filter(|_| scan >= actor.acted_on && actor.drained.is_none());
+            let Some(rows) = current else {
+                return Ok(Reloaded::default());
+            };
             actor.acted_on = scan;
             Ok(actor.act_on(&rows, ctx))
         }))
@@ -135,6 +149,7 @@ impl Supervisor {
             let scan = self.scan().map(|result, actor, ctx| {
                 // Why a scan failed is told by the Persister, once.
                 drop(result);
+                actor.bury_the_silent(ctx);
                 actor.arm(ctx);
             });
             ctx.spawn(scan);
@@ -151,7 +166,7 @@ impl Supervisor {
         let running = self.children.iter().filter_map(|(&id, child)| Some((id, child.wanted.as_ref()?)));
         let wanted = enabled.iter().map(|(&id, row)| (id, &row.definition));
         let plan = reconcile::reconcile(running, wanted);
-        let at_start = self.acted_on == 1;
+        let at_start = !std::mem::replace(&mut self.begun, true);
 
         for id in &plan.start {
             self.want(enabled[id], at_start, ctx);
@@ -164,10 +179,9 @@ impl Supervisor {
         }
         for (id, row) in &enabled {
             if let Some(child) = self.children.get_mut(id) {
-                child.follow_reset(row.state.tally);
+                child.follow(&row.state);
             }
         }
-        self.bury_the_silent(ctx);
         let reloaded =
             Reloaded { started: plan.start.len(), replaced: plan.replace.len(), stopped: plan.stop.len() };
         if reloaded != Reloaded::default() {
@@ -241,10 +255,16 @@ impl Supervisor {
         }
     }
 
-    /// The net under [`ChildExited`]: who is gone without a word, or silent, is replaced.
+    /// The net under [`ChildExited`]: who is gone without a word, or silent, is replaced, whether or not the
+    /// database answers.
     fn bury_the_silent(&mut self, ctx: &mut Context<Self>) {
-        let silent = self.children.iter().filter(|(_, child)| child.is_silent());
-        let silent: Vec<TargetId> = silent.map(|(&id, _)| id).collect();
+        let mut silent = Vec::new();
+        for (&id, child) in &mut self.children {
+            if child.is_silent() {
+                child.give_up();
+                silent.push(id);
+            }
+        }
         for id in silent {
             self.after_life(id, Some("hung"), ctx);
         }
@@ -326,12 +346,17 @@ impl Handler<Drain> for Supervisor {
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::{pause, sleep};
+    use futures_util::future::LocalBoxFuture;
+    use tokio::{
+        sync::mpsc::{UnboundedSender, unbounded_channel},
+        time::{pause, sleep, timeout},
+    };
 
     use super::*;
     use crate::{
-        domain::{Cause, Outcome, Tally},
+        domain::{self, Cause, Outcome, Secret, Tally, Target, TargetDefinition},
         persister::Persister,
+        port::{Prober, ProberBuilder, Tracer},
         testing::{
             Collector, Fault, Faults, FaultyStore, MemoryStore, ScriptedProbers, Step, TestClock,
             fixtures::{notifier_row, target_row},
@@ -347,8 +372,16 @@ mod tests {
         probers: ScriptedProbers,
     }
 
-    /// A supervisor on a paused clock, with a real persister over a store in memory.
     fn house(targets: impl IntoIterator<Item = TargetRow>, steps: impl IntoIterator<Item = Step>) -> House {
+        house_with(targets, steps, |_, _| ())
+    }
+
+    /// A supervisor on a paused clock, with a real persister over a store in memory.
+    fn house_with(
+        targets: impl IntoIterator<Item = TargetRow>,
+        steps: impl IntoIterator<Item = Step>,
+        change: impl FnOnce(&mut Links, ScriptedProbers),
+    ) -> House {
         pause();
         let store = MemoryStore::default();
         targets.into_iter().for_each(|row| store.put_target(row));
@@ -358,7 +391,7 @@ mod tests {
         let probers = ScriptedProbers::new(steps);
         let heard = Collector::<ProbeCompleted>::default();
         let notifiers = Collector::<NotifiersLoaded>::default();
-        let links = Links {
+        let mut links = Links {
             rows: persister.clone().recipient(),
             notifier: notifiers.recipient(),
             hearers: vec![heard.recipient(), persister.recipient()],
@@ -366,6 +399,7 @@ mod tests {
             threads: vec![Arbiter::current()],
             clock,
         };
+        change(&mut links, probers.clone());
         let supervisor = Supervisor::new(links, Duration::from_secs(1)).start();
         House { supervisor, store, faults, heard, notifiers, probers }
     }
@@ -453,6 +487,68 @@ mod tests {
         house.store.edit_target(TargetId(1), |row| row.definition.timeout = 5);
         seconds(3).await;
         assert_eq!(house.store.target(TargetId(1)).state.status, Status::Pass);
+    }
+
+    /// Tells when one of its probers is gone.
+    struct Mortal {
+        probers: ScriptedProbers,
+        gone: UnboundedSender<()>,
+    }
+
+    struct MortalProber(Box<dyn Prober>, UnboundedSender<()>);
+
+    impl ProberFactory for Mortal {
+        fn prepare(
+            &self,
+            row: &TargetDefinition,
+            target: &Target,
+        ) -> Result<ProberBuilder, Vec<domain::Fault>> {
+            let (build, gone) = (self.probers.prepare(row, target)?, self.gone.clone());
+            Ok(Box::new(move || Box::new(MortalProber(build(), gone))))
+        }
+    }
+
+    impl Prober for MortalProber {
+        fn probe(&self, tracer: Tracer) -> LocalBoxFuture<'static, Outcome> {
+            self.0.probe(tracer)
+        }
+    }
+
+    impl Drop for MortalProber {
+        fn drop(&mut self) {
+            self.1.send(()).unwrap_or_default();
+        }
+    }
+
+    #[actix::test]
+    async fn one_that_hangs_is_replaced_and_does_not_come_back_when_its_thread_goes_on() {
+        let (gone, mut ends) = unbounded_channel();
+        let house = house_with([every_second(1)], [Step::Hang], |links, probers| {
+            links.probers = Arc::new(Mortal { probers, gone });
+            // Its time is not that of the supervisor, whose paused clock runs ahead: to that it hangs.
+            links.threads = vec![Arbiter::new().handle()];
+        });
+        seconds(2).await;
+        house.store.edit_target(TargetId(1), |row| row.state.status = Status::Fail);
+        seconds(2).await;
+        // Nothing of this needs the database.
+        house.faults.set(Fault::Unavailable);
+        for _ in 0..=budget::DEATHS {
+            timeout(Duration::from_secs(36_000), ends.recv()).await.expect("it was told to stop");
+        }
+        let heard = house.heard_of(1);
+        assert!(heard.len() == 1 && heard[0].outcome.reason.contains("hung"), "{heard:?}");
+        assert_eq!(heard[0].edge, None, "a failure that was told before");
+    }
+
+    #[actix::test]
+    async fn one_that_is_suspended_fails_at_once_whatever_its_threshold() {
+        let mut row = every_second(1);
+        row.definition.options = Some(Secret::new(r#"{"failure_threshold":3}"#));
+        let house = house([row], [up(), Step::Die]);
+        seconds(60).await;
+        let edges: Vec<_> = house.heard_of(1).iter().filter_map(|e| e.edge).map(|e| e.to).collect();
+        assert_eq!(edges, [Status::Pass, Status::Fail]);
     }
 
     #[actix::test]

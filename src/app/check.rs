@@ -1,7 +1,8 @@
 //! Looks at everything that can be wrong before the daemon is started.
 
-use std::sync::Arc;
+use std::{io, path::PathBuf, sync::Arc};
 
+use rustix::fs::{Access, access};
 use skypunch_actors::{
     domain::{Fault, text},
     port::{Store, StoreError, plan_probe, plan_sink},
@@ -11,7 +12,22 @@ use super::{
     Kinds,
     database::{self, DatabaseError},
 };
-use crate::{cli::Findings, clock::SystemClock, logging, settings::Settings, store::SCHEMA};
+use crate::{
+    cli::Findings,
+    clock::SystemClock,
+    logging::{self, LoggingError},
+    settings::{DatabaseUrl, Settings},
+    store::SCHEMA,
+};
+
+/// Why there is no database to look at, and none can be made.
+#[derive(Debug, thiserror::Error)]
+enum SchemaError {
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    #[error("cannot make the database in {}", .0.display())]
+    Folder(PathBuf, #[source] io::Error),
+}
 
 /// Takes in the check of one thing.
 fn note(findings: &mut Findings, what: &str, result: Result<String, String>) {
@@ -24,8 +40,13 @@ fn note(findings: &mut Findings, what: &str, result: Result<String, String>) {
 /// Checks the log, the database, and every row of it.
 pub async fn check(settings: &Settings) -> Findings {
     let mut findings = Findings::default();
-    let log = logging::check(settings);
-    note(&mut findings, "log", log.map(|()| "ok".to_owned()).map_err(|error| text::chain(&error)));
+    match logging::check(settings) {
+        Ok(()) => note(&mut findings, "log", Ok("ok".to_owned())),
+        Err(error @ LoggingError::Invalid { .. }) => {
+            error.to_string().lines().for_each(|fault| note(&mut findings, "log", Err(fault.to_owned())));
+        }
+        Err(error) => note(&mut findings, "log", Err(text::chain(&error))),
+    }
     let kinds = Kinds::new(settings, Arc::new(SystemClock));
     match &kinds {
         Ok(_) => {}
@@ -44,14 +65,32 @@ pub async fn check(settings: &Settings) -> Findings {
 }
 
 /// Says what the database is, and whether its rows can be read as they are.
-async fn schema(settings: &Settings) -> Result<(String, bool), DatabaseError> {
+async fn schema(settings: &Settings) -> Result<(String, bool), SchemaError> {
     let found = database::inspect(settings).await?;
     let backend = found.backend;
     Ok(match found.schema {
         Some(version) if version == SCHEMA => (format!("ok ({backend}, schema {version})"), true),
         Some(version) => (format!("ok ({backend}, schema {version}; `migrate` makes it {SCHEMA})"), false),
-        None => (format!("ok ({backend}; is made at the first start)"), false),
+        None => {
+            (made_at_start(settings).map(|()| format!("ok ({backend}; is made at the first start)"))?, false)
+        }
     })
+}
+
+/// A file that is not there yet must have a folder in which it can be made; that of the state is made too.
+fn made_at_start(settings: &Settings) -> Result<(), SchemaError> {
+    let DatabaseUrl::Sqlite(path) = &settings.database.url else {
+        return Ok(());
+    };
+    let mut folder = path.parent().unwrap_or(path);
+    while folder.starts_with(&settings.state_dir) || settings.state_dir.starts_with(folder) {
+        match folder.parent() {
+            Some(parent) if !folder.exists() => folder = parent,
+            _ => break,
+        }
+    }
+    let usable = access(folder, Access::WRITE_OK | Access::EXEC_OK);
+    usable.map_err(|error| SchemaError::Folder(folder.to_owned(), error.into()))
 }
 
 async fn rows(store: &dyn Store, kinds: &Kinds, findings: &mut Findings) {

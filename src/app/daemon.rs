@@ -3,6 +3,7 @@
 use std::{io, sync::Arc, time::Duration};
 
 use actix::prelude::*;
+use futures_util::future::{OptionFuture, join3};
 use log::{error, info, warn};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use skypunch_actors::{domain::text, port::Clock, supervisor::Reload};
@@ -23,7 +24,7 @@ use crate::{
     logging::{self, LoggingError, Terminal},
     probe::UserAgentError,
     settings::{Settings, SettingsError, create_state_dir},
-    web,
+    web::{self, Web},
 };
 
 /// How often the daemon looks whether its actors live.
@@ -79,27 +80,33 @@ pub fn run(settings: &Settings, terminal: Terminal) -> Result<(), RunError> {
 
 async fn serve(settings: &Settings) -> Result<(), RunError> {
     let mut signals = Signals::listen()?;
-    let store = database::open(settings).await?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    // A database that hangs, or that another node migrates, must not make the daemon deaf.
+    let store = tokio::select! {
+        store = database::open(settings) => store?,
+        () = signals.stop() => {
+            info!("told to stop by a signal, before the database was ready");
+            return Ok(());
+        }
+    };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let kinds = Kinds::new(settings, clock.clone())?;
     let socket = Server::bind(&settings.daemon.socket, settings.daemon.socket_mode)?;
+    let web = settings.web.listen.map(web::bind).transpose()?;
+    // From here on nothing may fail that can be foreseen: actix panics in actors that are dropped as they run.
     let core = Core::start(settings, store, &kinds, clock.clone())?;
     let (stop, mut stopped) = mpsc::channel(1);
     let control = socket.start(Api::new(api(&core, &kinds, stop, &*clock)));
-    let web = settings.web.listen.map(|address| web::start(address, health(&core))).transpose()?;
+    let web = web.map(|web| web.start(health(&core))).transpose()?;
 
     info!("skypunch {} serves on {}", env!("CARGO_PKG_VERSION"), settings.daemon.socket.display());
-    let end = until_end(&core, &mut signals, &mut stopped).await;
+    let end = until_end(&core, &mut signals, &mut hangup, &mut stopped).await;
 
+    let stop_web = OptionFuture::from(web.map(Web::stop));
     // A second signal means now.
     tokio::select! {
-        () = async {
-            control.stop().await;
-            if let Some(web) = web {
-                web.stop().await;
-            }
-            core.stop(settings.daemon.shutdown_timeout).await;
-        } => {}
+        // Side by side: whoever still waits for an answer must not keep the targets going.
+        _ = join3(control.stop(), stop_web, core.stop(settings.daemon.shutdown_timeout)) => {}
         () = signals.stop() => warn!("told to stop again: what waits is left behind"),
     }
     end
@@ -109,9 +116,9 @@ async fn serve(settings: &Settings) -> Result<(), RunError> {
 async fn until_end(
     core: &Core,
     signals: &mut Signals,
+    hangup: &mut Signal,
     stopped: &mut mpsc::Receiver<()>,
 ) -> Result<(), RunError> {
-    let mut hangup = signal(SignalKind::hangup())?;
     let mut pulse = interval(PULSE);
     pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -126,7 +133,7 @@ async fn until_end(
             }
             _ = hangup.recv() => {
                 info!("told to reload by a signal");
-                reload(core).await;
+                reload(core);
             }
             _ = pulse.tick() => {
                 if let Some(name) = core.dead() {
@@ -137,9 +144,13 @@ async fn until_end(
     }
 }
 
-/// Why a reload failed is told by the Persister, once.
-async fn reload(core: &Core) {
-    core.supervisor.send(Reload).await.ok();
+/// Does not wait for the database: other signals may come meanwhile.
+fn reload(core: &Core) {
+    let reloaded = core.supervisor.send(Reload);
+    actix::spawn(async move {
+        // Why a reload failed is told by the Persister, once.
+        reloaded.await.ok();
+    });
 }
 
 /// The signals that end the daemon.

@@ -15,7 +15,10 @@ use skypunch_actors::{
     tester::Tester,
 };
 
-use self::{check::check, daemon::run};
+use self::{
+    check::check,
+    daemon::{RunError, run},
+};
 use crate::{
     cli::{Failure, Findings, Program},
     clock::SystemClock,
@@ -71,7 +74,10 @@ pub struct App;
 impl Program for App {
     fn run(&self, settings: Settings, quiet: bool) -> Result<(), Failure> {
         let terminal = if quiet { Terminal::Hidden } else { Terminal::Shown };
-        Ok(run(&settings, terminal)?)
+        run(&settings, terminal).map_err(|error| match error {
+            RunError::Logging(_) | RunError::Probes(_) => Failure::of_configuration(error),
+            error => error.into(),
+        })
     }
 
     async fn check(&self, settings: &Settings) -> Findings {

@@ -25,7 +25,7 @@ pub(super) enum CliError {
     Daemon(#[from] DaemonError),
     #[error("no daemon is running: start it with `skypunch start`")]
     NoDaemon,
-    #[error("{0}")]
+    #[error("the program failed")]
     Program(Failure),
     #[error("cannot write to standard output")]
     Output(#[source] io::Error),
@@ -40,21 +40,27 @@ impl From<NoCommand> for CliError {
 impl CliError {
     /// Says it on standard error, as far as that can be had, and how the process is to end.
     pub fn report(&self) -> ExitCode {
-        match self {
+        let line = match self {
             Self::Usage(NoCommand::Help(text)) => {
                 return super::print(text).map_or_else(|error| error.report(), |()| ExitCode::SUCCESS);
             }
-            Self::Usage(NoCommand::Usage(text)) => eprint!("{text}"),
+            Self::Usage(NoCommand::Usage(text)) => text.clone(),
             // These have several lines of their own.
-            Self::Settings(error) => eprintln!("skypunch: {}", with_source(error)),
-            Self::Daemon(error) => eprintln!("skypunch: {}", with_source(error)),
-            Self::Program(error) => eprintln!("skypunch: {}", text::chain(error.as_ref())),
+            Self::Settings(error) => format!("skypunch: {}\n", with_source(error)),
+            Self::Daemon(error) => format!("skypunch: {}\n", with_source(error)),
+            Self::Program(Failure { source, of_configuration: true }) => {
+                format!("skypunch: {}\n", with_source(source.as_ref()))
+            }
+            Self::Program(Failure { source, .. }) => format!("skypunch: {}\n", text::chain(source.as_ref())),
             // Whoever read it has enough: `skypunch targets | head`.
-            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-            error => eprintln!("skypunch: {}", text::chain(error)),
-        }
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => String::new(),
+            error => format!("skypunch: {}\n", text::chain(error)),
+        };
+        super::complain(&line);
         match self {
-            Self::Usage(_) | Self::Settings(_) => ExitCode::from(2),
+            Self::Usage(_) | Self::Settings(_) | Self::Program(Failure { of_configuration: true, .. }) => {
+                ExitCode::from(2)
+            }
             _ => ExitCode::FAILURE,
         }
     }

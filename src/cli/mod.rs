@@ -38,7 +38,24 @@ use crate::{
 };
 
 /// Why the program behind a command failed.
-pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+#[derive(Debug)]
+pub struct Failure {
+    source: Box<dyn std::error::Error + Send + Sync>,
+    of_configuration: bool,
+}
+
+impl<E: std::error::Error + Send + Sync + 'static> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self { source: error.into(), of_configuration: false }
+    }
+}
+
+impl Failure {
+    /// The configuration is wrong: another try without a change will not help.
+    pub fn of_configuration(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self { of_configuration: true, ..error.into() }
+    }
+}
 
 /// What the commands cannot do by themselves. All but `run` are called within an actix system.
 #[async_trait(?Send)]
@@ -82,7 +99,7 @@ fn execute(line: CommandLine, program: &impl Program) -> Result<ExitCode, CliErr
     }
     let Loaded { settings, warnings, .. } = Settings::load(&overrides)?;
     if let Command::Run(_) | Command::Start(_) | Command::Restart(_) | Command::Check(_) = command {
-        warnings.iter().for_each(|warning| eprintln!("skypunch: warning: {warning}"));
+        warnings.iter().for_each(|warning| complain(&format!("skypunch: warning: {warning}\n")));
     }
     if let Command::Run(run) = command {
         program.run(settings, run.quiet).map_err(CliError::Program)?;
@@ -144,7 +161,7 @@ async fn perform(
                 findings.facts.iter().map(|fact| format!("{}\n", text::reason(fact))).collect();
             let counted = if faults.len() == 1 { "1 fault" } else { &format!("{} faults", faults.len()) };
             say(json, &json!(findings), &format!("{facts}{counted}"))?;
-            faults.iter().for_each(|fault| eprintln!("skypunch: {}", text::reason(fault)));
+            faults.iter().for_each(|fault| complain(&format!("skypunch: {}\n", text::reason(fault))));
             Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Run(_) | Command::Version(_) => unreachable!("these need no system"),
@@ -165,4 +182,9 @@ fn pretty(document: &Value) -> String {
 fn print(text: &str) -> Result<(), CliError> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(CliError::Output)
+}
+
+/// Unlike `eprint!`, without a panic when standard error cannot be written: nobody can be told of that.
+fn complain(text: &str) {
+    io::stderr().lock().write_all(text.as_bytes()).ok();
 }

@@ -50,7 +50,7 @@ impl Query {
     pub async fn of_rows(settings: &Settings, json: bool, program: &impl Program) -> Result<Self, CliError> {
         match Self::of_daemon(settings, json).await {
             Err(CliError::NoDaemon) => {
-                eprintln!("no daemon is running; reading the database directly");
+                super::complain("no daemon is running; reading the database directly\n");
                 let api = program.offline(settings).await.map_err(CliError::Program)?;
                 Ok(Self { client: Client::in_process(api), json, screen: Screen::of_process() })
             }
@@ -78,12 +78,14 @@ impl Query {
     ) -> Result<ExitCode, CliError> {
         let Some((row, action)) = choice else {
             let rows = self.call(&format!("{}.list", table.all), Map::new()).await?;
+            self.warn_if_away().await;
             return self.print(&rows, table.list);
         };
         let method = |verb| format!("{}.{verb}", table.all);
         let params = Map::from_iter([(table.one.to_owned(), row.into())]);
         let Some(action) = action else {
             let row = self.call(&method("get"), params).await?;
+            self.warn_if_away().await;
             return self.print(&row, table.detail);
         };
         let (verb, done) = match action {
@@ -94,6 +96,19 @@ impl Query {
         };
         let row = self.call(&method(verb), params).await?;
         self.print(&row, |_, row| format!("{} {done}\n", show::row(table.one, row)))
+    }
+
+    /// Without its database the daemon shows what it knows, which an operator's changes are not among.
+    async fn warn_if_away(&mut self) {
+        let Ok(status) = self.call("status", Map::new()).await else {
+            return;
+        };
+        if let Some(since) = status["database"]["since"].as_str() {
+            let reason = status["database"]["reason"].as_str().unwrap_or_default();
+            super::complain(&format!(
+                "the database is away since {since} ({reason}); this is what the daemon knows\n"
+            ));
+        }
     }
 
     pub async fn add_target(mut self, new: NewTarget) -> Result<ExitCode, CliError> {

@@ -144,7 +144,7 @@ mod tests {
 
     use super::*;
 
-    const PIPE: Screen = Screen { colours: false, wraps: false };
+    const PIPE: Screen = Screen { colours: false, width: None };
 
     fn home() -> Value {
         json!({
@@ -234,12 +234,20 @@ mod tests {
     #[test]
     fn colours_are_for_terminals() {
         let rows = json!([home()]);
-        let screen = Screen { colours: true, wraps: true };
+        let screen = Screen { colours: true, width: Some(80) };
         assert!(
             targets(screen, &rows).contains("\u{1b}[38;5;9m FAIL"),
             "{}",
             targets(screen, &rows).escape_debug()
         );
         assert!(!targets(PIPE, &rows).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn a_terminal_that_does_not_know_its_width_is_taken_for_endless() {
+        let wide = status(PIPE, &json!({"version": "2.0.0"}));
+        assert_eq!(status(Screen { width: Some(0), ..PIPE }, &json!({"version": "2.0.0"})), wide);
+        let narrow = status(Screen { width: Some(20), ..PIPE }, &json!({"version": "2.0.0"}));
+        assert!(narrow.lines().all(|line| line.len() <= 20), "{narrow}");
     }
 }

@@ -21,8 +21,8 @@ const CELL_MAX: usize = 40;
 pub struct Screen {
     /// Whether it shows colours.
     pub colours: bool,
-    /// Whether long cells are wrapped to its width; a pipe has none.
-    pub wraps: bool,
+    /// The width to which long cells are wrapped; a pipe has none.
+    pub width: Option<u16>,
 }
 
 impl Screen {
@@ -30,7 +30,7 @@ impl Screen {
     pub fn of_process() -> Self {
         let terminal = std::io::stdout().is_terminal();
         let colours = terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self { colours, wraps: terminal }
+        Self { colours, width: Table::new().width() }
     }
 }
 
@@ -48,8 +48,9 @@ pub fn list(screen: Screen, header: &[&str], rows: impl Iterator<Item = Vec<Stri
 pub fn pairs(screen: Screen, rows: impl IntoIterator<Item = (&'static str, String)>) -> String {
     let mut table = empty(screen);
     table.set_header(["Name", "Value"]);
-    if screen.wraps {
-        table.set_content_arrangement(ContentArrangement::Dynamic);
+    // A terminal that nobody told its size says 0.
+    if let Some(width @ 1..) = screen.width {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     }
     for (name, value) in rows {
         table.add_row([Cell::new(name), cell(screen, &value)]);

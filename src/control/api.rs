@@ -259,9 +259,10 @@ impl Api {
         if let (_, Err(faults)) = plan_probe(self.0.probers.as_ref(), TargetId(0), &definition) {
             return Err(RpcError::invalid_params(Fault::join(&faults)));
         }
+        let name = definition.name.clone();
         let added = ask(&self.0.add_target, AddTarget(definition)).await?;
         self.hurry().await;
-        let row = self.target(Reference::Id(added.map_err(refused)?.0)).await?;
+        let row = self.target(Reference::Id(added.map_err(|error| not_added(error, &name))?.0)).await?;
         Ok(view::target(&row).into())
     }
 
@@ -270,9 +271,11 @@ impl Api {
         if let Err(faults) = plan_sink(self.0.sinks.as_ref(), &row) {
             return Err(RpcError::invalid_params(Fault::join(&faults)));
         }
+        let name = row.definition.name.clone();
         let added = ask(&self.0.add_notifier, AddNotifier(row.definition)).await?;
         self.hurry().await;
-        Ok(self.show(&self.notifier(Reference::Id(added.map_err(refused)?.0)).await?))
+        let id = added.map_err(|error| not_added(error, &name))?.0;
+        Ok(self.show(&self.notifier(Reference::Id(id)).await?))
     }
 
     async fn test_target(&self, row: TargetRow, watcher: UnboundedSender<String>) -> Result<Value, RpcError> {
@@ -316,6 +319,13 @@ fn gone() -> RpcError {
 
 fn refused(error: StoreError) -> RpcError {
     RpcError::failed(text::chain(&error))
+}
+
+fn not_added(error: StoreError, name: &str) -> RpcError {
+    match error {
+        StoreError::Conflict => RpcError::failed(format!("the name `{}` is taken", text::cut(name, 100))),
+        error => refused(error),
+    }
 }
 
 /// Finds the one row that is meant.

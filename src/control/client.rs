@@ -21,8 +21,10 @@ use super::{
     server,
 };
 
-/// The longest silence of a server. Somewhat longer than the longest timeout of a target.
-const SILENCE: Duration = Duration::from_secs(3_660);
+/// The longest silence of a server that is well: it asks up to two of its actors, each with a deadline.
+const SILENCE: Duration = Duration::from_secs(45);
+/// The longest silence during a test. Somewhat longer than the longest timeout of a target.
+const SILENCE_OF_TEST: Duration = Duration::from_secs(3_660);
 /// The buffer between client and server within a process.
 const BUFFER: usize = 64 * 1024;
 
@@ -62,6 +64,9 @@ pub enum CallError {
     /// The connection broke.
     #[error("the connection to the daemon broke")]
     Broken(#[source] io::Error),
+    /// The server says nothing.
+    #[error("the daemon does not answer within {} s; if that lasts, end it with `kill`", .0.as_secs())]
+    Silent(Duration),
     /// The server closed the connection.
     #[error("the daemon closed the connection: only root and the user who runs it may use it, or it stops")]
     Closed,
@@ -104,6 +109,7 @@ impl Client {
         watch: &mut (dyn FnMut(&str) + Send),
     ) -> Result<Value, CallError> {
         self.calls += 1;
+        let silence = patience(method);
         let line = protocol::request_line(self.calls, method, params);
         match self.write.write_all(line.as_bytes()).await {
             // A server that has no place says so and closes: what it said can still be read.
@@ -111,8 +117,8 @@ impl Client {
             _ => {}
         }
         loop {
-            let silent = |_| CallError::Broken(io::ErrorKind::TimedOut.into());
-            let line = match timeout(SILENCE, self.lines.next()).await.map_err(silent)? {
+            let line = timeout(silence, self.lines.next()).await;
+            let line = match line.map_err(|_| CallError::Silent(silence))? {
                 Some(Ok(line)) => line,
                 Some(Err(LinesCodecError::Io(error))) if is_closed(&error) => return Err(CallError::Closed),
                 Some(Err(_)) => return Err(CallError::Nonsense),
@@ -128,4 +134,24 @@ impl Client {
 
 fn is_closed(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+}
+
+/// How long a server may say nothing while it does what is asked.
+fn patience(method: &str) -> Duration {
+    if method.ends_with(".test") { SILENCE_OF_TEST } else { SILENCE }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_test_may_take_as_long_as_the_longest_timeout_of_a_target() {
+        for method in ["targets.test", "notifiers.test"] {
+            assert!(patience(method) > Duration::from_secs(3_600), "{method}");
+        }
+        for method in ["status", "stop", "reload", "targets.list", "targets.get", "targets.add"] {
+            assert!(patience(method) < Duration::from_secs(60), "{method}");
+        }
+    }
 }

@@ -114,7 +114,10 @@ async fn what_is_added_is_checked_first() {
     assert!(message.contains("frequency: 0 is not allowed"), "{message}");
     assert!(message.contains("url: must begin with http"), "{message}");
     let taken = json!({"name": "home", "url": "http://h/"});
-    assert_eq!(code(&mut client, "targets.add", taken).await, (-32_000, "the name is taken".to_owned()));
+    assert_eq!(
+        code(&mut client, "targets.add", taken).await,
+        (-32_000, "the name `home` is taken".to_owned())
+    );
     let (number, _) =
         code(&mut client, "notifiers.add", json!({"name": "p", "type": "PIGEON", "address": ""})).await;
     assert_eq!(number, -32_602);

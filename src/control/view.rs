@@ -164,7 +164,10 @@ fn address(kind: &str, address: &str) -> String {
     // A URL that cannot be read may hold its token anywhere.
     url::Url::parse(address)
         .ok()
-        .and_then(|url| Some(format!("{}://{}/{MASK}", url.scheme(), url.host_str()?)))
+        .and_then(|url| {
+            let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+            Some(format!("{}://{}{port}/{MASK}", url.scheme(), url.host_str()?))
+        })
         .unwrap_or_else(|| if address.is_empty() { String::new() } else { MASK.to_owned() })
 }
 
@@ -277,7 +280,7 @@ mod tests {
     fn an_address_is_shown_as_far_as_it_is_no_secret() {
         assert_eq!(address("smtp", "a@example.org, b@example.org"), "a@example.org, b@example.org");
         assert_eq!(address("TWEET", ""), "");
-        assert_eq!(address("WEBHOOK", "https://example.org:8443/token"), "https://example.org/***");
+        assert_eq!(address("WEBHOOK", "https://example.org:8443/token"), "https://example.org:8443/***");
     }
 
     #[test]

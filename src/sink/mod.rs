@@ -58,8 +58,19 @@ impl Sinks {
 impl SinkFactory for Sinks {
     fn prepare(&self, definition: &NotifierDefinition, params: &Params) -> Result<SinkBuilder, Vec<Fault>> {
         let kind = find(&definition.kind).ok_or_else(|| vec![unknown(&definition.kind)])?;
-        (kind.prepare)(self, definition, params)
+        let built = (kind.prepare)(self, definition, params);
+        match options_fault(kind, definition) {
+            Some(fault) => Err([vec![fault], built.err().unwrap_or_default()].concat()),
+            None => built,
+        }
     }
+}
+
+/// No kind has options yet, and one that is ignored would be taken for one that works.
+fn options_fault(kind: &Kind, definition: &NotifierDefinition) -> Option<Fault> {
+    let options = definition.options.as_ref().map_or("", |options| options.expose().trim());
+    let none = matches!(options, "" | "null" | "{}");
+    (!none).then(|| Fault::new("options", format!("{} has no options", kind.name)))
 }
 
 fn unknown(name: &str) -> Fault {
@@ -70,14 +81,17 @@ fn unknown(name: &str) -> Fault {
 
 #[cfg(test)]
 mod tests {
-    use skypunch_actors::testing::TestClock;
+    use skypunch_actors::{domain::Secret, testing::TestClock};
 
     use super::*;
 
     fn prepare(kind: &str) -> Result<SinkBuilder, Vec<Fault>> {
-        let definition = NotifierDefinition::new("ops", kind, "ops@example.org");
-        let params = Params::parse("server=mail.example.org").unwrap();
-        Sinks::new(Vec::new(), Arc::new(TestClock::default())).prepare(&definition, &params)
+        read(&NotifierDefinition::new("ops", kind, "ops@example.org"), "server=mail.example.org")
+    }
+
+    fn read(definition: &NotifierDefinition, params: &str) -> Result<SinkBuilder, Vec<Fault>> {
+        let params = Params::parse(params).unwrap();
+        Sinks::new(Vec::new(), Arc::new(TestClock::default())).prepare(definition, &params)
     }
 
     #[test]
@@ -92,6 +106,20 @@ mod tests {
         let told = Fault::join(&faults);
         assert!(told.starts_with(r"type: `PIGEON\n` is not known: "), "{told}");
         assert!(told.contains(smtp::KIND), "{told}");
+    }
+
+    #[test]
+    fn an_option_is_not_silently_ignored() {
+        for (kind, address, params) in
+            [("SMTP", "a@example.org", "server=m"), ("WEBHOOK", "https://example.org/", "")]
+        {
+            let mut definition = NotifierDefinition::new("ops", kind, address);
+            definition.options = Some(Secret::new(r#"{"tls":{}}"#));
+            let faults = read(&definition, params).err().unwrap();
+            assert_eq!(Fault::join(&faults), format!("options: {kind} has no options"));
+            definition.options = Some(Secret::new(" {} "));
+            assert!(read(&definition, params).is_ok());
+        }
     }
 
     #[test]

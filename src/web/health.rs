@@ -69,7 +69,7 @@ where
 
 fn away(persistence: &Persistence) -> Option<String> {
     let away = persistence.away.as_ref()?;
-    let since = away.since.format(&Rfc3339).unwrap_or_default();
+    let since = away.since.truncate_to_millisecond().format(&Rfc3339).unwrap_or_default();
     Some(format!("the database is away since {since}: {}", away.reason))
 }
 

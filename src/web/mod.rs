@@ -4,7 +4,11 @@ mod health;
 #[cfg(test)]
 mod tests;
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    time::Duration,
+};
 
 use actix_web::{App, HttpResponse, HttpServer, dev::ServerHandle, web};
 use log::{error, info};
@@ -32,35 +36,51 @@ pub struct ListenError {
     pub source: io::Error,
 }
 
+/// An address that is ours, where nobody is answered yet.
+pub struct Listener {
+    /// Where it listens: with the port that the system chose, if it was to choose one.
+    address: SocketAddr,
+    socket: TcpListener,
+}
+
 /// A server that answers.
 pub struct Web {
-    /// Where it listens: with the port that the system chose, if it was to choose one.
+    /// Where it listens.
     pub address: SocketAddr,
     handle: ServerHandle,
     task: JoinHandle<io::Result<()>>,
 }
 
-/// Answers on `address` until it is stopped.
-pub fn start(address: SocketAddr, health: Health) -> Result<Web, ListenError> {
-    let app = move || {
-        App::new()
-            .app_data(web::Data::new(health.clone()))
-            .service(web::resource("/healthz").get(health::answer).head(health::answer))
-            .default_service(web::to(not_found))
-    };
-    let server = HttpServer::new(app)
-        .workers(1)
-        .max_connections(CONNECTIONS)
-        .client_request_timeout(REQUEST_WITHIN)
-        .keep_alive(IDLE)
-        .shutdown_timeout(FINISH_WITHIN)
-        .disable_signals()
-        .bind(address)
-        .map_err(|source| ListenError { address, source })?;
-    let address = server.addrs().first().copied().unwrap_or(address);
-    let server = server.run();
-    info!("the web server listens on http://{address}/");
-    Ok(Web { address, handle: server.handle(), task: tokio::spawn(server) })
+/// Listens on `address`.
+pub fn bind(address: SocketAddr) -> Result<Listener, ListenError> {
+    let bound = TcpListener::bind(address).and_then(|socket| Ok((socket.local_addr()?, socket)));
+    let (bound, socket) = bound.map_err(|source| ListenError { address, source })?;
+    Ok(Listener { address: bound, socket })
+}
+
+impl Listener {
+    /// Answers until it is stopped.
+    pub fn start(self, health: Health) -> Result<Web, ListenError> {
+        let address = self.address;
+        let app = move || {
+            App::new()
+                .app_data(web::Data::new(health.clone()))
+                .service(web::resource("/healthz").get(health::answer).head(health::answer))
+                .default_service(web::to(not_found))
+        };
+        let server = HttpServer::new(app)
+            .workers(1)
+            .max_connections(CONNECTIONS)
+            .client_request_timeout(REQUEST_WITHIN)
+            .keep_alive(IDLE)
+            .shutdown_timeout(FINISH_WITHIN)
+            .disable_signals()
+            .listen(self.socket)
+            .map_err(|source| ListenError { address, source })?
+            .run();
+        info!("the web server listens on http://{address}/");
+        Ok(Web { address, handle: server.handle(), task: tokio::spawn(server) })
+    }
 }
 
 impl Web {

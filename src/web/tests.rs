@@ -16,7 +16,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Health, Web, start};
+use super::{Health, Web, bind};
 
 /// How long anything may take before the test says that it hangs.
 const HANGS: Duration = Duration::from_secs(20);
@@ -36,7 +36,7 @@ impl Handler<GetPersistence> for Core {
     type Result = ResponseFuture<Persistence>;
 
     fn handle(&mut self, _: GetPersistence, _: &mut Context<Self>) -> Self::Result {
-        let since = datetime!(2026-01-02 03:04:05 UTC);
+        let since = datetime!(2026-01-02 03:04:05.678901 UTC);
         let away = self.away.then(|| Away { since, reason: "connection refused".to_owned() });
         let hangs = self.hangs;
         Box::pin(async move {
@@ -72,7 +72,7 @@ fn serve(persister: &Addr<Core>) -> Web {
         waiting: well.clone().recipient(),
         measures: well.recipient(),
     };
-    start("127.0.0.1:0".parse().unwrap(), health).unwrap()
+    bind("127.0.0.1:0".parse().unwrap()).unwrap().start(health).unwrap()
 }
 
 /// Sends `request` and returns everything that comes back until the connection ends.
@@ -114,7 +114,7 @@ async fn a_database_that_is_away_is_a_problem() {
     assert_eq!(body["status"], "failing");
     assert_eq!(
         body["problems"],
-        json!(["the database is away since 2026-01-02T03:04:05Z: connection refused"])
+        json!(["the database is away since 2026-01-02T03:04:05.678Z: connection refused"])
     );
     assert_eq!(body["database"]["state"], "away");
 }
@@ -169,12 +169,6 @@ async fn a_server_that_stops_lets_go_of_its_address() {
 #[actix::test]
 async fn an_address_that_is_taken_is_named() {
     let web = serve(&Core::default().start());
-    let well = Core::default().start();
-    let health = Health {
-        persistence: well.clone().recipient(),
-        waiting: well.clone().recipient(),
-        measures: well.recipient(),
-    };
-    let error = start(web.address, health).err().unwrap();
+    let error = bind(web.address).err().unwrap();
     assert_eq!(error.to_string(), format!("cannot listen on {}, which `web.listen` says", web.address));
 }

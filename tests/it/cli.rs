@@ -1,8 +1,14 @@
 //! The command line, on the real program.
 
-use std::{collections::BTreeSet, fs, net::TcpListener, process::Stdio};
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    net::TcpListener,
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::{
@@ -74,6 +80,7 @@ fn start_says_why_the_daemon_does_not_come_up() {
     assert_eq!(lines.next(), Some("skypunch: the daemon did not start (exit status: 1)"));
     assert!(said.stderr.contains(&format!("cannot listen on {address}")), "{}", said.stderr);
     assert!(said.stderr.contains("its log ("), "{}", said.stderr);
+    assert!(!home.log().contains("panicked"), "{}", home.log());
     assert!(!home.state("skypunch.pid").exists() && !home.state("skypunch.sock").exists());
 }
 
@@ -86,6 +93,29 @@ async fn a_daemon_that_is_told_to_stop_by_a_signal_ends_well() {
         assert!(status.success(), "{status}");
         assert!(!home.state("skypunch.sock").exists());
     }
+}
+
+#[test]
+fn an_exit_code_holds_where_nothing_can_be_said() {
+    let home = Home::with_config("[database]\nurl = \"sqlite:/no/such/directory/skypunch.db\"\n");
+    for (args, code) in [(&["punch"][..], 2), (&["targets"], 1), (&["status"], 1)] {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let ended = home.command(args).stdout(Stdio::null()).stderr(full).status().unwrap();
+        assert_eq!(ended.code(), Some(code), "{args:?}");
+    }
+}
+
+#[test]
+fn a_daemon_that_still_waits_for_its_database_can_be_stopped() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let home = Home::with_config(&format!("[database]\nurl = \"mysql://bob@127.0.0.1:{port}/skypunch\"\n"));
+    let mut daemon = home.command(&["run", "--quiet"]).spawn().unwrap();
+    let _connection = silent.accept().unwrap();
+    let told = Instant::now();
+    kill_process(Pid::from_child(&daemon), Signal::TERM).unwrap();
+    assert!(daemon.wait().unwrap().success());
+    assert!(told.elapsed() < Duration::from_secs(5), "{:?}", told.elapsed());
 }
 
 #[test]
@@ -132,7 +162,7 @@ fn work_on_rows(home: &Home) -> Vec<String> {
     assert_eq!((&added["name"], &added["enabled"]), (&json!("home"), &json!(false)));
     let notifier =
         home.json(&["add", "notifier", "ops", "WEBHOOK", "http://127.0.0.1:1/token", "--disabled"]);
-    assert_eq!(notifier["address"], "http://127.0.0.1/***");
+    assert_eq!(notifier["address"], "http://127.0.0.1:1/***");
     let detail = home.json(&["targets", "home"]);
     assert_eq!(detail["pass_result"], "2xx");
     shapes.extend([&added, &notifier, &detail].map(|object| keys(object).join(" ")));
@@ -205,7 +235,7 @@ async fn add_refuses_what_cannot_work() {
     let home = &daemon.home;
     home.json(&["add", "target", "home", NOBODY]);
     for (args, told) in [
-        (&["target", "home", NOBODY][..], "the name is taken"),
+        (&["target", "home", NOBODY][..], "the name `home` is taken"),
         (&["target", "", NOBODY], "name: is empty"),
         (&["target", "a", "http://bob:hunter2@h/"], "authn_parms"),
         (&["target", "a", "nonsense"], "url: "),

@@ -92,6 +92,22 @@ async fn a_sink_that_hangs_delays_no_other_and_no_end() {
     assert_eq!(home.json(&["status"])["notifications_waiting"], 1);
 }
 
+#[test]
+fn a_database_that_cannot_be_made_is_found_by_a_check() {
+    let home = crate::harness::Home::with_config("[database]\nurl = \"sqlite:/no/such/folder/sky.db\"\n");
+    let check = home.skypunch(&["check"]);
+    assert_eq!(check.code, 1);
+    assert!(check.stderr.contains("cannot make the database in /no/such/folder"), "{}", check.stderr);
+}
+
+#[test]
+fn a_wrong_configuration_of_the_log_exits_with_2() {
+    let home = crate::harness::Home::with_config("[log]\nconfig = \"/no/such/file.yaml\"\n");
+    let said = home.skypunch(&["run"]);
+    assert_eq!(said.code, 2, "{}", said.stderr);
+    assert!(said.stderr.contains("/no/such/file.yaml"), "{}", said.stderr);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_is_away_at_the_start_is_a_clear_error() {
     let home = crate::harness::Home::with_config(

@@ -240,6 +240,7 @@ async fn a_system_without_certificates_says_so_only_when_one_is_wanted() {
     let outcome = Row { roots: Vec::new(), ..row }.probe().await;
     assert_eq!(outcome.failure, Some(Cause::Tls));
     assert!(outcome.reason.contains("SSL_CERT_FILE"), "{}", outcome.reason);
+    assert!(steps(&outcome).contains("\nConnection [FAIL] reason: "), "{}", outcome.trace);
 }
 
 #[test]

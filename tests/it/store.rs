@@ -311,6 +311,55 @@ async fn what_locks_a_row_delays_a_write_that_is_then_right() {
 }
 
 #[tokio::test]
+async fn who_deletes_a_target_and_who_writes_of_it_wait_in_one_line() {
+    let server = MariaDb::start().await;
+    let store = store::open(&server.settings()).await.unwrap();
+    let id = add(&store, "home").await;
+    let begun = Incident::begin(datetime!(2026-01-01 12:00 UTC), 1);
+    let edge = Edge { from: Status::New, to: Status::Fail };
+    let outcome = Outcome::fail(Cause::Dns, "no such host");
+    let news = TargetNews::of(&outcome, begun.started_at, Status::Fail, Some((edge, Some(begun))));
+    store.write(&Batch { sequence: 1, targets: [(id, news)].into(), ..Batch::default() }).await.unwrap();
+
+    // As a batch of another daemon does: first the target, then its incidents.
+    let mut writer = server.administrator().await;
+    writer.query_drop("BEGIN").await.unwrap();
+    writer.query_drop("UPDATE targets SET pass_count = pass_count + 1").await.unwrap();
+    let deleting = tokio::spawn(async move { store.delete_target(id).await });
+    let waits = "SELECT 1 FROM information_schema.processlist WHERE info LIKE 'DELETE FROM targets%'";
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    while server.query(waits).await.is_empty() {
+        assert!(tokio::time::Instant::now() < deadline, "nobody waits");
+    }
+    writer.query_drop("UPDATE incidents SET reason = 'new'").await.unwrap();
+    writer.query_drop("COMMIT").await.unwrap();
+    deleting.await.unwrap().unwrap();
+    assert!(server.query("SELECT 1 FROM incidents").await.is_empty());
+}
+
+#[tokio::test]
+async fn texts_are_the_same_whatever_a_server_takes_them_for() {
+    for (charset, collation) in [("utf8mb4", "utf8mb4_unicode_ci"), ("latin1", "latin1_swedish_ci")] {
+        let charset = format!("--character-set-server={charset}");
+        let collation = format!("--collation-server={collation}");
+        let options = ["--skip-character-set-client-handshake", &charset, &collation];
+        let server = MariaDb::start_with(&options).await;
+        let store = store::open(&server.settings()).await.unwrap();
+        let id = add(&store, "東京").await;
+        let edge = Edge { from: Status::New, to: Status::Fail };
+        let outcome = Outcome::fail(Cause::Dns, "no such host: 東京");
+        let at = datetime!(2026-01-01 12:00 UTC);
+        let news = TargetNews::of(&outcome, at, Status::Fail, Some((edge, None)));
+        let batch = Batch { sequence: 1, targets: [(id, news)].into(), ..Batch::default() };
+        store.write(&batch).await.unwrap();
+        let rows = server.query("SELECT HEX(name), HEX(status_description) FROM targets").await;
+        let found: (String, String) = mysql_async::from_row(rows.into_iter().next().unwrap());
+        let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02X}")).collect::<String>();
+        assert_eq!(found, (hex("東京"), hex("no such host: 東京")), "{collation}");
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_password_is_denied_and_not_shown() {
     let server = MariaDb::start().await;
     let wrong = server.settings_of(USER, "hunter2-wrong", DATABASE);

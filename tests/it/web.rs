@@ -35,6 +35,17 @@ async fn a_daemon_that_works_says_so_and_can_watch_itself() {
 }
 
 #[tokio::test]
+async fn a_client_that_talks_nonsense_fills_no_log() {
+    let daemon = Daemon::start().await;
+    let mut stream = TcpStream::connect(daemon.home.web()).await.unwrap();
+    stream.write_all(b"nonsense\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert!(!daemon.home.log().contains("ERROR"), "{}", daemon.home.log());
+}
+
+#[tokio::test]
 async fn slow_clients_keep_nobody_out() {
     let daemon = Daemon::start().await;
     let mut slow = Vec::new();

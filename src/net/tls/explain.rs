@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr};
 
 use rustls::{
-    AlertDescription, CertificateError, Error as TlsError, InvalidMessage, PeerIncompatible,
+    AlertDescription, CertificateError, Error as TlsError, InvalidMessage, OtherError, PeerIncompatible,
     pki_types::{ServerName, UnixTime},
 };
 use time::OffsetDateTime;
@@ -75,6 +75,13 @@ fn explain_certificate(fault: &CertificateError, name: &str) -> String {
             "certificate of {name} is not signed by whom it names: its issuer, or a trusted namesake, is another"
         ),
         CertificateError::Revoked => format!("certificate of {name} is revoked"),
+        CertificateError::Other(OtherError(fault)) => match fault.to_string().as_str() {
+            // What `openssl req -x509` makes is one.
+            "CaUsedAsEndEntity" => {
+                format!("certificate of {name} is one of an authority, for signing others: often self-signed")
+            }
+            fault => format!("certificate of {name} is refused: {fault}"),
+        },
         fault => format!("certificate of {name} is refused: {fault}"),
     }
 }

@@ -88,13 +88,13 @@ impl Tls {
         peer: SocketAddr,
         progress: &mut Progress,
     ) -> Result<(TlsStream<TcpStream>, Session), NetError> {
+        progress.handshaking(peer);
         if self.trusts_nobody {
             let why =
                 "this system has no certificates to trust: install ca-certificates or set SSL_CERT_FILE";
             return Err(NetError::Tls(why.to_owned()));
         }
         let begun = Instant::now();
-        progress.handshaking(peer);
         let name = self.server_name.as_ref().unwrap_or(name);
         let connector = TlsConnector::from(Arc::clone(&self.config));
         let shaken = connector.connect(name.clone(), stream).await;

@@ -61,11 +61,6 @@ impl SmtpConfig {
             let shown = text::reason(&text::cut(key, 40));
             faults.of_params(format!("`{shown}` is not known: {}", KEYS.join(", ")));
         }
-        if let Some(options) = &definition.options
-            && !matches!(options.expose().trim(), "" | "null" | "{}")
-        {
-            faults.add("options", "SMTP has no options".to_owned());
-        }
         let to = recipients(definition.address.expose(), &mut faults);
         let server = faults.server(params);
         let security = faults.security(params);
@@ -248,15 +243,6 @@ mod tests {
         assert!(read("a@b.org", "server=m,password=hunter2").unwrap_err().contains("needs a `user`"));
         assert!(read("a@b.org", "server=m,from=ops").unwrap_err().contains("`from`"));
         assert!(read("a@b.org", "server=file:/no/such").unwrap_err().contains("cannot read the file"));
-    }
-
-    #[test]
-    fn an_option_is_not_silently_ignored() {
-        let mut definition = NotifierDefinition::new("ops", "SMTP", "a@b.org");
-        definition.options = Some(Secret::new(r#"{"tls":{}}"#));
-        let params = Params::parse("server=m").unwrap();
-        let faults = SmtpConfig::read(&definition, &params).unwrap_err();
-        assert_eq!(Fault::join(&faults), "options: SMTP has no options");
     }
 
     #[test]

@@ -83,7 +83,7 @@ impl Sink for SmtpSink {
         notification: &'a Notification,
     ) -> LocalBoxFuture<'a, Result<Receipt, SinkError>> {
         async move {
-            let login = self.resolve_login()?;
+            let login = self.resolve_login().await?;
             let mail = mail::compose(notification, &self.config);
             // Cut last: half a secret would not be recognised.
             let clean = |text: String| text::reason(&scrub(text, login.as_ref()));
@@ -99,15 +99,12 @@ impl Sink for SmtpSink {
 
 impl SmtpSink {
     /// Fails for now only: the secret may be put right without a change of the row.
-    fn resolve_login(&self) -> Result<Option<Login>, SinkError> {
+    async fn resolve_login(&self) -> Result<Option<Login>, SinkError> {
         let Some(login) = &self.config.login else {
             return Ok(None);
         };
-        let resolve = |key: &str, value: &Secret| {
-            secret::resolve(value).map_err(|error| transient(text::reason(&format!("`{key}`: {error}"))))
-        };
-        let user = resolve("user", &login.user)?;
-        let password = resolve("password", &login.password)?;
+        let user = resolve("user", &login.user).await?;
+        let password = resolve("password", &login.password).await?;
         Ok(Some(Login { user, password }))
     }
 
@@ -215,6 +212,11 @@ impl fmt::Display for SmtpSink {
     }
 }
 
+async fn resolve(key: &str, value: &Secret) -> Result<Secret, SinkError> {
+    let resolved = secret::resolve_off_thread(value).await;
+    resolved.map_err(|error| transient(text::reason(&format!("`{key}`: {error}"))))
+}
+
 fn transient(reason: String) -> SinkError {
     SinkError::Transient { reason, retry_after: None }
 }
@@ -295,6 +297,19 @@ mod tests {
             };
             assert!(reason.contains("no answer to the connection within 0.1 s"), "{reason}");
         }
+    }
+
+    #[actix::test]
+    async fn a_password_in_a_file_that_does_not_answer_stops_no_other_actor() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("fifo");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let mut sink = sink_to("", "none").await;
+        let password = Secret::new(format!("file:{}", path.display()));
+        sink.config.login = Some(Login { user: Secret::new("bob"), password });
+        let resolved = timeout(Duration::from_millis(100), sink.resolve_login()).await;
+        assert!(resolved.is_err(), "the thread went on meanwhile");
+        std::fs::write(&path, "hunter2").unwrap();
     }
 
     #[actix::test]

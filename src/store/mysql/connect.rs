@@ -22,11 +22,13 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// A reload, a batch, and operators' commands at once, and some that a frozen server holds.
 const CONNECTIONS: usize = 8;
 
-const SESSION: &str = "SET SESSION time_zone = '+00:00', sql_mode = 'TRADITIONAL'";
+/// A server may be told to take every client for one of its own character set.
+const SESSION: &str = "SET NAMES utf8mb4 COLLATE utf8mb4_general_ci, \
+     SESSION time_zone = '+00:00', SESSION sql_mode = 'TRADITIONAL'";
 
 /// What a store does once: forget writers that are gone, and incidents of targets that an operator deleted.
 const PURGE: [&str; 2] = [
-    "DELETE FROM writers WHERE last_write < UTC_TIMESTAMP() - INTERVAL 1 DAY",
+    "DELETE FROM writers WHERE last_write < UTC_TIMESTAMP() - INTERVAL 30 DAY",
     "DELETE FROM incidents WHERE target_id NOT IN (SELECT id FROM targets)",
 ];
 

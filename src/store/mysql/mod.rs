@@ -1,14 +1,16 @@
 //! MySQL, MariaDB, and what speaks like them: a pool of connections.
 //!
 //! A call whose future is dropped half-way costs its connection: the driver closes one that waits for an
-//! answer, so that no later call gets an answer that is not its own. Statements run strictly and in UTC,
-//! whatever the server's defaults are.
+//! answer, so that no later call gets an answer that is not its own. Statements run strictly, in UTC and
+//! in UTF-8, whatever the server's defaults are.
 
 mod connect;
 mod error;
 mod migrate;
 mod statement;
 mod write;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use mysql_async::{Conn, Pool, Row, TxOpts, Value, prelude::Queryable};
@@ -43,13 +45,20 @@ const ADD_NOTIFIER: &str =
 pub(super) struct MysqlStore {
     pool: Pool,
     writer: String,
+    /// The connection of the last write, for the next one: a statement over 512 rows takes a megabyte
+    /// in the driver of each connection that it is prepared on.
+    written_on: Mutex<Option<Conn>>,
 }
 
 impl MysqlStore {
     /// Opens a database that has the schema of this program.
     pub(super) async fn connect(settings: &Database) -> Result<Self, OpenError> {
         let pool = connect::open(settings).await?;
-        Ok(Self { pool, writer: Uuid::now_v7().to_string() })
+        Ok(Self { pool, writer: Uuid::now_v7().to_string(), written_on: Mutex::default() })
+    }
+
+    fn written_on(&self) -> MutexGuard<'_, Option<Conn>> {
+        self.written_on.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn connection(&self) -> Result<Conn, StoreError> {
@@ -115,8 +124,14 @@ impl Store for MysqlStore {
         if batch.is_empty() {
             return Ok(());
         }
-        let mut connection = self.connection().await?;
-        write::write(&mut connection, &self.writer, batch).await.map_err(error::store)
+        let kept = self.written_on().take();
+        let mut connection = match kept {
+            Some(connection) => connection,
+            None => self.connection().await?,
+        };
+        write::write(&mut connection, &self.writer, batch).await.map_err(error::store)?;
+        *self.written_on() = Some(connection);
+        Ok(())
     }
 
     async fn add_target(&self, definition: &TargetDefinition) -> Result<TargetId, StoreError> {

@@ -172,12 +172,13 @@ async fn write_notifiers(transaction: &mut Transaction<'_>, batch: &Batch) -> Re
     Ok(())
 }
 
-/// Deletes a target and its incidents; tells how many targets that were.
+/// Deletes a target and its incidents; tells how many targets that were. The target goes first, as in a
+/// batch: who locks rows in another order may wait for one that waits for him.
 pub(super) async fn delete_target(connection: &mut Conn, id: TargetId) -> Result<u64> {
     let mut transaction = connection.start_transaction(TxOpts::default()).await?;
-    transaction.exec_drop("DELETE FROM incidents WHERE target_id = ?", (id.0,)).await?;
     transaction.exec_drop("DELETE FROM targets WHERE id = ?", (id.0,)).await?;
     let deleted = transaction.affected_rows();
+    transaction.exec_drop("DELETE FROM incidents WHERE target_id = ?", (id.0,)).await?;
     transaction.commit().await?;
     Ok(deleted)
 }

@@ -9,7 +9,7 @@ use crate::store::error::OpenError;
 
 /// What a store does once: forget writers that are gone, and incidents of targets that an operator deleted.
 const PURGE: &str = "
-    DELETE FROM writers WHERE last_write < datetime('now', '-1 day');
+    DELETE FROM writers WHERE last_write < datetime('now', '-30 days');
     DELETE FROM incidents WHERE target_id NOT IN (SELECT id FROM targets);";
 
 /// Opens a file that has the schema.

@@ -1,11 +1,11 @@
 //! A private Postfix: own configuration, queue, log, mailboxes and certificate.
 //!
-//! It listens on a loopback address of its own, made from the process id, so that tests in parallel
-//! never meet. Postfix starts as root only.
+//! It listens on a loopback address of its own, taken for as long as it runs, so that tests in parallel
+//! never meet, in one process or in many. Postfix starts as root only.
 
 use std::{
     fs,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, TcpListener},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -37,6 +37,8 @@ pub const REJECT: u16 = 2550;
 pub const DEFER: u16 = 2450;
 /// Says nothing for an hour.
 pub const HANG: u16 = 2999;
+/// Nobody serves there: whoever listens has the address.
+const TAKEN: u16 = 2000;
 
 /// The services, as `master.cf` names them.
 fn services(ip: IpAddr) -> String {
@@ -74,6 +76,7 @@ pub struct Postfix {
     starter: Child,
     home: TempDir,
     ip: IpAddr,
+    _taken: TcpListener,
     ca: CertificateDer<'static>,
 }
 
@@ -88,7 +91,7 @@ impl Postfix {
         let home = tempfile::Builder::new().prefix("postfix-").tempdir().unwrap();
         // Its daemons are another user, and reach their folders through this one.
         fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let ip = own_address();
+        let (ip, taken) = own_address();
         let ca = write_certificate(home.path(), ip);
         write_configuration(home.path(), ip);
         write_passwords(home.path());
@@ -102,7 +105,7 @@ impl Postfix {
             .stderr(log)
             .spawn()
             .unwrap();
-        let mut server = Self { starter, home, ip, ca };
+        let mut server = Self { starter, home, ip, _taken: taken, ca };
         server.wait_until_it_serves().await;
         server
     }
@@ -184,10 +187,16 @@ impl Drop for Postfix {
     }
 }
 
-/// An address that only this process uses.
-fn own_address() -> IpAddr {
-    let [_, a, b, c] = std::process::id().to_be_bytes();
-    Ipv4Addr::new(127, 64 | a, b, c).into()
+/// An address that only one server uses, and what keeps others off it.
+fn own_address() -> (IpAddr, TcpListener) {
+    // Away from where other tests listen; tests in parallel begin far from each other.
+    let first = std::process::id() << 4;
+    let addresses = (0..1 << 20).map(|n| {
+        let [_, a, b, c] = first.wrapping_add(n).to_be_bytes();
+        IpAddr::from(Ipv4Addr::new(127, 64 | (a % 64), b, c))
+    });
+    let mut free = addresses.filter_map(|ip| Some((ip, TcpListener::bind((ip, TAKEN)).ok()?)));
+    free.next().expect("a free loopback address")
 }
 
 /// Writes a certificate for `ip`; returns its authority's.

@@ -101,6 +101,14 @@ pub fn self_signed(name: &str) -> ServerConfig {
     config(params.self_signed(&key).unwrap().der().clone(), &key)
 }
 
+/// A server whose certificate vouches for itself as an authority, as `openssl req -x509` makes it.
+pub fn self_signed_authority(name: &str) -> ServerConfig {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    config(params.self_signed(&key).unwrap().der().clone(), &key)
+}
+
 /// The time that rustls will judge by.
 #[expect(clippy::disallowed_methods, reason = "rustls judges certificates by the time of the system")]
 pub fn now() -> OffsetDateTime {
