@@ -17,7 +17,7 @@ AS_ROOT := $(if $(filter-out 0,$(shell id -u)),CARGO_TARGET_$(shell rustc -vV | 
 
 SKYPUNCH := target/debug/skypunch --state-dir target/run
 
-.PHONY: help run build release test check ci bench bless fmt deps packages tools nextest install clean
+.PHONY: help run build release test check ci bench fuzz bless fmt deps packages tools nextest install clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -52,6 +52,13 @@ ci: deps check test ## All that must pass before a change is taken
 
 bench: packages ## Measure it under load; docs/performance.md says how
 	cargo bench --bench load
+
+fuzz: ## Look for what makes the parsers panic, ten minutes each; needs the nightly toolchain
+	@command -v cargo-fuzz >/dev/null || { echo 'installing cargo-fuzz'; $(INSTALL_TOOL) cargo-fuzz; }
+	@for target in row answer; do \
+	  cargo +nightly fuzz run --fuzz-dir tests/fuzz "$$target" --target-dir target/fuzz target/fuzz/found/"$$target" tests/fuzz/corpus/"$$target" \
+	    -- -max_total_time=600 || exit 1; \
+	done
 
 bless: ## Accept the snapshots as the tests make them now
 	INSTA_UPDATE=always INSTA_FORCE_PASS=1 cargo test --workspace --quiet

@@ -186,5 +186,15 @@ mod tests {
         fn any_text_is_read_or_refused(text in ".*") {
             drop(Params::parse(&text));
         }
+
+        #[test]
+        fn what_is_quoted_is_read_as_it_was_and_masked(value: String) {
+            let quoted = format!("user=bob, password=\"{}\"", value.replace('"', "\"\""));
+            proptest::prop_assert_eq!(get(&quoted, "password").unwrap(), value.clone());
+            let json = serde_json::json!({ "user": "bob", "password": value }).to_string();
+            proptest::prop_assert_eq!(get(&json, "password").unwrap(), value);
+            let masked = Params::parse(&json).unwrap().masked(&["user"]);
+            proptest::prop_assert_eq!(masked, "password=***,user=bob");
+        }
     }
 }

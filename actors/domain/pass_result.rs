@@ -109,5 +109,14 @@ mod tests {
         fn any_text_is_read_or_refused(text in ".*") {
             drop(text.parse::<PassResult>());
         }
+
+        #[test]
+        fn what_is_read_expects_statuses_alone_and_reads_the_same_again(text in "[1-6x,0 -]{0,12}") {
+            if let Ok(read) = text.parse::<PassResult>() {
+                proptest::prop_assert!((0..100).chain(600..=u16::MAX).all(|status| !read.expects(status)));
+                proptest::prop_assert!((100..=599).any(|status| read.expects(status)));
+                proptest::prop_assert_eq!(read.to_string().parse::<PassResult>(), Ok(read));
+            }
+        }
     }
 }

@@ -245,6 +245,8 @@ fn seconds(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn faults(change: impl FnOnce(&mut TargetDefinition)) -> String {
@@ -286,5 +288,39 @@ mod tests {
         let definition = TargetDefinition::new("home", "https://bob:hunter2@example.org/");
         assert_eq!(definition.read(TargetId(1)).0.url, "https://***@example.org/");
         assert!(!format!("{definition:?}").contains("hunter2"));
+    }
+
+    fn json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+        ];
+        let key = "tags|notify|failure_threshold|success_threshold|[a-z]{1,3}";
+        leaf.prop_recursive(3, 16, 4, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::hash_map(key, inner, 0..4)
+                    .prop_map(|object| Value::Object(object.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_options_or_a_fault(text: String) {
+            drop(faults(|d| d.options = Some(Secret::new(text))));
+        }
+
+        #[test]
+        fn any_json_is_options_or_a_fault_and_the_target_is_complete(value in json()) {
+            let mut definition = TargetDefinition::new("home", "https://example.org/");
+            definition.options = Some(Secret::new(value.to_string()));
+            let (target, faults) = definition.read(TargetId(1));
+            prop_assert!(faults.len() <= 1);
+            prop_assert!(target.options.thresholds().failure >= 1);
+            prop_assert!(target.options.thresholds().success >= 1);
+        }
     }
 }

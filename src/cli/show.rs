@@ -106,16 +106,14 @@ pub fn verdict(seen: &Value) -> String {
     format!("{} {} ({cause}{total} ms)", field(seen, "status"), field(seen, "reason"))
 }
 
-/// A result in a cell: when, what and why, and the trace of a failure.
+/// A result in a cell: when, what and why, and its trace.
 fn sighting(seen: &Value) -> String {
     if seen.is_null() {
         return field(seen, "");
     }
-    let reason = field(seen, "reason");
-    let Some(cause) = seen["cause"].as_str() else {
-        return format!("{} {reason} ({} ms)", field(seen, "at"), field(seen, "total_ms"));
-    };
-    let head = format!("{} {reason} ({cause}, {} ms)", field(seen, "at"), field(seen, "total_ms"));
+    let cause = seen["cause"].as_str().map(|cause| format!("{cause}, ")).unwrap_or_default();
+    let head =
+        format!("{} {} ({cause}{} ms)", field(seen, "at"), field(seen, "reason"), field(seen, "total_ms"));
     let trace = all(&seen["trace"]).map(shown);
     std::iter::once(head).chain(trace).collect::<Vec<_>>().join("\n")
 }
@@ -159,7 +157,10 @@ mod tests {
             "options": {"tags": ["a"]}, "cause": "connect",
             "last_success": {
                 "at": "2026-01-02T03:03:05.678Z", "cause": null, "reason": "200 OK", "total_ms": 12.3,
-                "trace": ["03:03:05.678000 Connecting to http://localhost:81 ...."],
+                "trace": [
+                    "03:03:05.678000 Connecting to http://localhost:81 ....",
+                    "03:03:05.690300 Response [OK] 200 OK",
+                ],
             },
             "last_failure": {
                 "at": "2026-01-02T03:04:05.678Z", "cause": "connect",

@@ -30,7 +30,7 @@ use super::{
     error::trouble_with,
     filter::{Duplex, Filter, Wire},
     head::Framing,
-    tls::{Tls, tls_error},
+    tls::{Tls, explain_tls, tls_error},
 };
 
 /// Makes exchanges, each over a fresh connection.
@@ -208,7 +208,7 @@ fn explain(error: SendRequestError, wire: &Wire, peer: SocketAddr) -> NetError {
 /// A connection that broke, `when`. TLS 1.3 refuses a client only after its handshake.
 fn broken(error: &io::Error, peer: SocketAddr, when: &str) -> NetError {
     match tls_error(error) {
-        Some(error) => NetError::Tls(format!("TLS with {peer} failed: {error}")),
+        Some(error) => NetError::Tls(explain_tls(error, peer)),
         None => NetError::Protocol(format!("{} {when}", trouble_with(peer, error))),
     }
 }

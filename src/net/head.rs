@@ -44,6 +44,8 @@ pub(super) enum HeadError {
     TooLong,
     #[error("malformed response head: {0}")]
     Malformed(Error),
+    #[error("malformed response head: content-length `{0}` is no number of bytes")]
+    Length(String),
 }
 
 /// Drops interim heads from `bytes`, and has a final head without a length read to the end.
@@ -72,7 +74,7 @@ pub(super) fn inspect(bytes: &mut Vec<u8>, bodiless: bool) -> Result<Inspected, 
             continue;
         }
         let framing =
-            if bodiless || matches!(status, 101 | 204 | 304) { Framing::Bodiless } else { framing(&head) };
+            if bodiless || matches!(status, 101 | 204 | 304) { Framing::Bodiless } else { framing(&head)? };
         let phrase = head.reason.unwrap_or_default().to_owned();
         if framing == Framing::UntilEnd {
             // The minor version, so that awc does not take the body for none.
@@ -108,7 +110,7 @@ fn end_of_head(bytes: &[u8]) -> Option<usize> {
     })
 }
 
-fn framing(head: &Response<'_, '_>) -> Framing {
+fn framing(head: &Response<'_, '_>) -> Result<Framing, HeadError> {
     let values = |name: &'static str| {
         let named = head.headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
         named.map(|header| header.value.trim_ascii())
@@ -116,15 +118,27 @@ fn framing(head: &Response<'_, '_>) -> Framing {
     // HTTP/1.0 knows no transfer coding.
     let codings = head.version == Some(1);
     if codings && values("transfer-encoding").any(|coding| coding.eq_ignore_ascii_case(b"chunked")) {
-        return Framing::Chunked;
+        return Ok(Framing::Chunked);
     }
-    let length = values("content-length").next();
-    let length = length.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
-    match length {
-        Some(0) => Framing::Bodiless,
-        Some(length) => Framing::Length(length),
-        None => Framing::UntilEnd,
-    }
+    let lengths: Vec<&[u8]> = values("content-length").collect();
+    Ok(match lengths[..] {
+        [] => Framing::UntilEnd,
+        [digits] => match number(digits).ok_or_else(|| no_length(&lengths))? {
+            0 => Framing::Bodiless,
+            length => Framing::Length(length),
+        },
+        _ => return Err(no_length(&lengths)),
+    })
+}
+
+/// A number without the sign that `u64::from_str` would allow.
+fn number(digits: &[u8]) -> Option<u64> {
+    let plain = digits.iter().all(u8::is_ascii_digit);
+    plain.then(|| std::str::from_utf8(digits).ok()?.parse().ok()).flatten()
+}
+
+fn no_length(said: &[&[u8]]) -> HeadError {
+    HeadError::Length(String::from_utf8_lossy(&said.join(&b", "[..])).into_owned())
 }
 
 #[cfg(test)]
@@ -181,6 +195,10 @@ mod tests {
         let many = "x: y\r\n".repeat(97);
         let error = read(&format!("HTTP/1.1 200 OK\r\n{many}\r\n")).unwrap_err();
         assert_eq!(error, HeadError::Malformed(Error::TooManyHeaders));
+        for (said, shown) in [("x", "x"), ("+1", "+1"), ("", ""), ("2\r\ncontent-length: 2", "2, 2")] {
+            let error = read(&format!("HTTP/1.1 200 OK\r\ncontent-length: {said}\r\n\r\n")).unwrap_err();
+            assert_eq!(error, HeadError::Length(shown.into()));
+        }
         let mut endless = format!("HTTP/1.1 200 OK\r\nx: {}", "y".repeat(HEAD_MAX)).into_bytes();
         assert_eq!(inspect(&mut endless, false).unwrap_err(), HeadError::TooLong);
     }
@@ -192,6 +210,22 @@ mod tests {
                 bytes.splice(0..0, HTTP1.iter().copied());
             }
             drop(inspect(&mut bytes, bodiless));
+        }
+
+        #[test]
+        fn what_looks_like_a_head_is_one_final_head_or_an_error(
+            lines in prop::collection::vec(
+                "HTTP/1\\.[01] [0-9]{3}( .{0,5})?|(content-length|transfer-encoding|x): ?(chunked|[0-9]{0,21})|.{0,9}|",
+                0..9,
+            ),
+            bodiless: bool,
+        ) {
+            let mut bytes = format!("HTTP/1.1 200 OK\r\n{}\r\n\r\nbody", lines.join("\r\n")).into_bytes();
+            if let Ok(Inspected::Complete { framing, .. }) = inspect(&mut bytes, bodiless) {
+                prop_assert!(bytes.starts_with(HTTP1) && bytes.ends_with(b"body"));
+                prop_assert!(!bodiless || framing == Framing::Bodiless);
+                prop_assert_eq!(bytes[HTTP1.len()] == b'0' || framing != Framing::UntilEnd, true);
+            }
         }
 
         #[test]

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use skypunch_actors::domain::{Cause, Outcome};
-use tokio::time::Instant;
 
 use crate::support::{
     http::{Act, Server, answer, send},
     row::{OK, Row, assert_fail, assert_pass, steps, tracer},
-    tls::{Ca, now, self_signed, self_signed_authority},
+    tls::Ca,
     wait::wait_until,
 };
 
@@ -100,91 +99,6 @@ async fn a_status_without_a_standard_phrase_shows_the_servers() {
 }
 
 #[actix_rt::test]
-async fn whole_bodies_pass_however_they_end() {
-    let passes = [
-        OK,
-        "HTTP/1.1 200 OK\r\n\r\nuntil the end",
-        "HTTP/1.0 200 OK\r\n\r\nuntil the end",
-        "HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok",
-        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
-        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2;x=y\r\nok\r\n0\r\ntrailer: x\r\n\r\n",
-        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
-        "HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\nHTTP/1.1 200 OK\r\n\r\nok",
-        "HTTP/1.1 200 OK\r\nupgrade: websocket\r\ncontent-length: 2\r\n\r\nok",
-        "HTTP/1.1 200\r\ncontent-length: 0\r\n\r\n",
-    ];
-    for text in passes {
-        let outcome = look(answer(text)).await;
-        assert_eq!(outcome.failure, None, "{text:?}: {}", outcome.reason);
-        assert_eq!(outcome.reason, "200 OK");
-    }
-}
-
-#[actix_rt::test]
-async fn no_body_is_waited_for_where_there_is_none() {
-    let head = |status: &str| {
-        vec![Act::Read, send(format!("HTTP/1.1 {status}\r\ncontent-length: 100\r\n\r\n")), Act::Hang]
-    };
-    let cases = [("HEAD", "200 OK"), ("GET", "204 No Content"), ("GET", "304 Not Modified")];
-    for (method, status) in cases {
-        let server = Server::start(head(status)).await;
-        let outcome = Row::at(&server).method(method).expecting("200,204,304").probe().await;
-        assert_pass(&outcome, status);
-    }
-    let empty = vec![Act::Read, send("HTTP/1.0 200 OK\r\ncontent-length: 0\r\n\r\n"), Act::Hang];
-    assert_pass(&look(empty).await, "200 OK");
-}
-
-#[actix_rt::test]
-async fn what_is_no_complete_answer_fails_as_protocol() {
-    let cases = [
-        (vec![], "closed by 127.0.0.1:PORT before a response came"),
-        (vec![Act::Read], "closed by 127.0.0.1:PORT before a response came"),
-        (vec![Act::Read, Act::Reset], "connection reset by 127.0.0.1:PORT before a response came"),
-        (answer("HTTP/1.1 200 OK\r\nx: "), "closed by 127.0.0.1:PORT within the response head"),
-        (answer("HTTP/1.1 100 Continue\r\n\r\n"), "closed by 127.0.0.1:PORT before a response came"),
-        (answer("HTTP/1.1 2xx\r\n\r\n"), "malformed response head: invalid response status"),
-        (answer("HTTP/1.1 099 Low\r\n\r\n"), "malformed response head: invalid status provided"),
-        (answer("220 mail ESMTP\r\n"), "the answer is not HTTP/1: it begins with `220 mail ESMTP\\r\\n`"),
-        (
-            answer("HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n"),
-            "malformed response head: invalid Header provided",
-        ),
-        (
-            answer("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n9 bytes.."),
-            "body ended after 9 of 100 bytes",
-        ),
-        (
-            answer("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n9\r\n9 bytes..\r\n"),
-            "body ended after 9 bytes, before its last chunk",
-        ),
-        (
-            answer("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\nzz\r\n"),
-            "malformed chunk in the body, after 2 bytes",
-        ),
-        (
-            vec![Act::Read, send(format!("HTTP/1.1 200 OK\r\n{}\r\n", "x: y\r\n".repeat(97)))],
-            "malformed response head: too many headers",
-        ),
-        (
-            vec![Act::Read, send("HTTP/1.1 200 OK\r\nx: "), Act::Flood(vec![b'y'; 4096])],
-            "the response head is longer than 128 KiB",
-        ),
-    ];
-    for (script, reason) in cases {
-        let shown = format!("{script:?}");
-        let outcome = look(script).await;
-        // Closing on an unread request resets the connection, now and then before it ends.
-        let reason = if shown == "[]" && outcome.reason.contains("reset") {
-            "connection reset by 127.0.0.1:PORT before a response came"
-        } else {
-            reason
-        };
-        assert_fail(&outcome, Cause::Protocol, reason);
-    }
-}
-
-#[actix_rt::test]
 async fn a_closed_port_is_named() {
     let server = Server::start(vec![]).await;
     let row = Row::at(&server);
@@ -212,14 +126,6 @@ async fn every_address_of_a_name_is_tried() {
 }
 
 #[actix_rt::test]
-async fn a_name_that_does_not_resolve_is_named() {
-    let outcome = Row::new("http://foo.invalid/").probe().await;
-    assert_eq!(outcome.failure, Some(Cause::Dns));
-    assert!(outcome.reason.contains("foo.invalid"), "{}", outcome.reason);
-    assert_eq!(outcome.timings.connect, None);
-}
-
-#[actix_rt::test]
 async fn bodies_are_read_up_to_their_limit() {
     let head = "HTTP/1.1 200 OK\r\ncontent-length: 2097152\r\n\r\n";
     let long = vec![Act::Read, send(head), Act::Send(vec![b'x'; 2 << 20])];
@@ -232,31 +138,6 @@ async fn bodies_are_read_up_to_their_limit() {
 }
 
 #[actix_rt::test]
-async fn a_deadline_says_where_it_stood() {
-    let head = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n";
-    let waiting = "no answer within 0.3 s: connected, waiting for the response head";
-    let cases = [
-        (vec![Act::Hang], waiting),
-        (vec![Act::Read, Act::Trickle(b"H".to_vec())], "the answer is not HTTP/1: it begins with `HH`"),
-        (vec![Act::Read, send("HTTP/1.1 200 OK\r\n"), Act::Trickle(b"x: y\r\n".to_vec())], waiting),
-        (vec![Act::Read, Act::Flood(b"HTTP/1.1 103 Early Hints\r\n\r\n".to_vec())], waiting),
-        (
-            vec![Act::Read, send(format!("{head}9 bytes..")), Act::Hang],
-            "no answer within 0.3 s: reading the body (9 bytes so far)",
-        ),
-    ];
-    for (script, reason) in cases {
-        let server = Server::start(script).await;
-        let begun = Instant::now();
-        let outcome = Row::at(&server).within(300).probe().await;
-        let cause = if reason.starts_with("no answer") { Cause::Timeout } else { Cause::Protocol };
-        assert_fail(&outcome, cause, reason);
-        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
-        wait_until("the connection to be closed", || (server.left() == 1).then_some(())).await;
-    }
-}
-
-#[actix_rt::test]
 async fn a_trickling_body_ends_at_the_deadline_with_its_status_known() {
     let script = vec![Act::Read, send("HTTP/1.1 200 OK\r\n\r\n"), Act::Trickle(b"x".to_vec())];
     let server = Server::start(script).await;
@@ -264,16 +145,6 @@ async fn a_trickling_body_ends_at_the_deadline_with_its_status_known() {
     assert_eq!((outcome.failure, outcome.http_status), (Some(Cause::Timeout), Some(200)));
     assert!(outcome.reason.starts_with("no answer within 0.3 s: reading the body ("), "{}", outcome.reason);
     assert!(outcome.timings.ttfb.is_some() && outcome.timings.total >= Duration::from_millis(300));
-}
-
-#[actix_rt::test]
-async fn a_deadline_covers_connecting_and_the_handshake() {
-    let server = Server::start(vec![Act::Hang]).await;
-    let outcome = Row::tls(&server, "127.0.0.1", &Ca::new()).within(300).probe().await;
-    let reason = "no answer within 0.3 s: connected to 127.0.0.1:PORT, waiting for the TLS handshake";
-    assert_fail(&outcome, Cause::Timeout, reason);
-    assert_eq!((outcome.timings.tls, outcome.timings.ttfb), (None, None));
-    assert!(outcome.timings.connect.is_some());
 }
 
 #[actix_rt::test]
@@ -359,63 +230,6 @@ async fn tls_is_spoken_with_whom_a_trusted_authority_vouches_for() {
     let shown = "\nTLS handshake [OK] TLSv1.3\n\
         Certificate for localhost (CN=rcgen self signed cert), issued by CN=an authority of tests, valid until ";
     assert!(steps(&outcome).contains(shown), "{}", outcome.trace);
-}
-
-#[actix_rt::test]
-async fn an_end_without_a_goodbye_of_tls_is_judged_by_the_body() {
-    let ca = Ca::new();
-    let cases = [
-        ("HTTP/1.1 200 OK\r\n\r\nok", None),
-        ("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nok", Some(Cause::Protocol)),
-    ];
-    for (text, failure) in cases {
-        let script = vec![Act::Read, send(text), Act::Leave];
-        let server = Server::start_tls(script, ca.server("localhost")).await;
-        let outcome = Row::tls(&server, "localhost", &ca).probe().await;
-        assert_eq!(outcome.failure, failure, "{}", outcome.reason);
-    }
-}
-
-#[actix_rt::test]
-async fn a_certificate_that_is_wrong_says_how() {
-    let ca = Ca::new();
-    let expired = now() - Duration::from_secs(3 * 86_400 + 60);
-    let cases = [
-        (
-            self_signed("127.0.0.1"),
-            "certificate of 127.0.0.1 is self-signed, or its issuer is not trusted or its chain incomplete"
-                .to_owned(),
-        ),
-        (
-            self_signed_authority("127.0.0.1"),
-            "certificate of 127.0.0.1 is one of an authority, for signing others: often self-signed"
-                .to_owned(),
-        ),
-        (ca.server("example.org"), "certificate is not for 127.0.0.1 but for example.org".to_owned()),
-        (
-            ca.server_until("127.0.0.1", expired),
-            format!("certificate of 127.0.0.1 expired 3 days ago ({})", expired.date()),
-        ),
-    ];
-    for (config, reason) in cases {
-        let server = Server::start_tls(answer(OK), config).await;
-        let outcome = Row::tls(&server, "127.0.0.1", &ca).probe().await;
-        assert_fail(&outcome, Cause::Tls, &reason);
-        assert_eq!((outcome.timings.tls, outcome.http_status), (None, None));
-    }
-}
-
-#[actix_rt::test]
-async fn a_port_of_the_other_protocol_is_told() {
-    let ca = Ca::new();
-    let plain = Server::start(vec![send("HTTP/1.1 400 Bad Request\r\n\r\n"), Act::Hang]).await;
-    let outcome = Row::tls(&plain, "127.0.0.1", &ca).probe().await;
-    let reason = "127.0.0.1:PORT does not speak TLS: plain HTTP answered on a TLS port";
-    assert_fail(&outcome, Cause::Tls, reason);
-
-    let tls = Server::start_tls(answer(OK), ca.server("127.0.0.1")).await;
-    let outcome = Row::at(&tls).probe().await;
-    assert_fail(&outcome, Cause::Protocol, "TLS answered on a plain HTTP port");
 }
 
 #[actix_rt::test]

@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr};
 
 use rustls::{
-    CertificateError, Error as TlsError, InvalidMessage, OtherError,
+    AlertDescription, CertificateError, Error as TlsError, InvalidMessage, OtherError, PeerIncompatible,
     pki_types::{ServerName, UnixTime},
 };
 use time::OffsetDateTime;
@@ -22,14 +22,29 @@ pub(in crate::net) fn tls_error(error: &io::Error) -> Option<&TlsError> {
 pub(super) fn explain(error: &io::Error, name: &ServerName<'_>, peer: SocketAddr) -> String {
     match tls_error(error) {
         Some(TlsError::InvalidCertificate(fault)) => explain_certificate(fault, &name.to_str()),
-        Some(TlsError::InvalidMessage(InvalidMessage::InvalidContentType)) => {
-            format!("{peer} does not speak TLS: plain HTTP answered on a TLS port")
-        }
-        Some(error) => format!("TLS handshake with {peer} failed: {error}"),
+        Some(error) => explain_tls(error, peer),
         None if error.kind() == io::ErrorKind::UnexpectedEof => {
             format!("closed by {peer} during the TLS handshake")
         }
         None => format!("{} during the TLS handshake", trouble_with(peer, error)),
+    }
+}
+
+/// What the peer did to TLS, during the handshake or after it.
+pub(in crate::net) fn explain_tls(error: &TlsError, peer: SocketAddr) -> String {
+    use AlertDescription::{CertificateRequired, ProtocolVersion as NoVersion};
+    use PeerIncompatible::{ServerDoesNotSupportTls12Or13, ServerTlsVersionIsDisabledByOurConfig};
+    match error {
+        TlsError::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            format!("{peer} does not speak TLS: plain HTTP answered on a TLS port")
+        }
+        TlsError::AlertReceived(CertificateRequired) => format!("{peer} demands a client certificate"),
+        TlsError::AlertReceived(NoVersion)
+        | TlsError::PeerIncompatible(ServerDoesNotSupportTls12Or13 | ServerTlsVersionIsDisabledByOurConfig) =>
+        {
+            format!("{peer} speaks no version of TLS that is allowed; those before 1.2 never are")
+        }
+        error => format!("TLS with {peer} failed: {error}"),
     }
 }
 
@@ -56,6 +71,9 @@ fn explain_certificate(fault: &CertificateError, name: &str) -> String {
                 "certificate of {name} is self-signed, or its issuer is not trusted or its chain incomplete"
             )
         }
+        CertificateError::BadSignature => format!(
+            "certificate of {name} is not signed by whom it names: its issuer, or a trusted namesake, is another"
+        ),
         CertificateError::Revoked => format!("certificate of {name} is revoked"),
         CertificateError::Other(OtherError(fault)) => match fault.to_string().as_str() {
             // What `openssl req -x509` makes is one.

@@ -16,7 +16,7 @@ use rustls::{
 use tokio::{net::TcpStream, time::Instant};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-pub(super) use self::explain::tls_error;
+pub(super) use self::explain::{explain_tls, tls_error};
 pub use self::{certificate::Certificate, options::TlsOptions};
 use self::{explain::explain, options::Anybody};
 use super::{NetError, Progress};

@@ -1,6 +1,7 @@
 //! A TCP or TLS server that follows a script on every connection, right or wrong as it may be.
 
 use std::{
+    io,
     net::SocketAddr,
     sync::{
         Arc, Mutex,
@@ -23,12 +24,16 @@ use tokio_rustls::TlsAcceptor;
 pub enum Act {
     /// Reads a request, with its body if it has a length.
     Read,
+    /// Reads what comes first, whatever it is.
+    Take,
     /// Sends bytes.
     Send(Vec<u8>),
     /// Sends bytes again and again, as fast as they are taken.
     Flood(Vec<u8>),
     /// Sends bytes again and again, with a pause between.
     Trickle(Vec<u8>),
+    /// Sends bytes one by one, with a pause between.
+    Drip(Vec<u8>, Duration),
     /// Waits before the next act.
     Pause(Duration),
     /// Is silent until the client leaves.
@@ -144,6 +149,7 @@ async fn play<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, script: Vec<Act>
                 }
                 None => false,
             },
+            Act::Take => matches!(stream.read(&mut [0; 4096]).await, Ok(1..)),
             Act::Send(bytes) => stream.write_all(&bytes).await.is_ok(),
             Act::Flood(bytes) => {
                 while stream.write_all(&bytes).await.is_ok() {}
@@ -155,6 +161,7 @@ async fn play<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, script: Vec<Act>
                 }
                 false
             }
+            Act::Drip(bytes, pause) => drip(&mut stream, &bytes, pause).await.is_ok(),
             Act::Pause(pause) => {
                 sleep(pause).await;
                 true
@@ -173,6 +180,15 @@ async fn play<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, script: Vec<Act>
     }
     // Of TLS, the end is said; of TCP, it is the end.
     drop(stream.shutdown().await);
+}
+
+async fn drip<S: AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8], pause: Duration) -> io::Result<()> {
+    for byte in bytes {
+        stream.write_all(&[*byte]).await?;
+        stream.flush().await?;
+        sleep(pause).await;
+    }
+    Ok(())
 }
 
 async fn read_request<S: AsyncRead + Unpin>(stream: &mut S) -> Option<String> {

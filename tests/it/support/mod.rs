@@ -5,6 +5,7 @@ pub mod dns;
 pub mod http;
 pub mod keystone;
 pub mod mariadb;
+pub mod memory;
 pub mod operator;
 pub mod postfix;
 pub mod row;

@@ -24,9 +24,14 @@ pub struct Ca {
 impl Ca {
     /// A new authority.
     pub fn new() -> Self {
+        Self::named("an authority of tests")
+    }
+
+    /// The same under another name.
+    pub fn named(name: &str) -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, "an authority of tests");
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let signed = params.self_signed(&key).unwrap();
         let (certificate, pem) = (signed.der().clone(), signed.pem());

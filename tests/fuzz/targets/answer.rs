@@ -1,0 +1,48 @@
+//! Whatever a server answers, a probe comes to a verdict that is not our own failure.
+
+#![no_main]
+
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    sync::{Arc, Mutex, OnceLock},
+    thread,
+};
+
+use libfuzzer_sys::fuzz_target;
+use skypunch::{net::Client, probe::Probers};
+use skypunch_actors::{
+    domain::{Cause, TargetDefinition, TargetId},
+    port::{Clock, Tracer, plan_probe},
+    testing::TestClock,
+};
+
+static ANSWER: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+static PORT: OnceLock<u16> = OnceLock::new();
+
+fn serve() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    let port = listener.local_addr().expect("it listens").port();
+    thread::spawn(move || listener.incoming().flatten().for_each(answer));
+    port
+}
+
+/// A client that leaves early is no matter.
+fn answer(mut stream: TcpStream) {
+    drop(stream.read(&mut [0; 4096]));
+    drop(stream.write_all(&ANSWER.lock().expect("nobody panics with it")));
+}
+
+fuzz_target!(|answer: &[u8]| {
+    let port = *PORT.get_or_init(serve);
+    *ANSWER.lock().expect("nobody panics with it") = answer.to_vec();
+    let outcome = actix_rt::System::new().block_on(async {
+        let probers = Probers::new("skypunch/fuzz", Client::new(&[])).expect("it is fit for a header");
+        let definition = TargetDefinition::new("home", format!("http://127.0.0.1:{port}/"));
+        let planned = plan_probe(&probers, TargetId(1), &definition).1;
+        let prober = planned.expect("the row has its defaults")();
+        prober.probe(Tracer::start(&(Arc::new(TestClock::default()) as Arc<dyn Clock>))).await
+    });
+    assert_ne!(outcome.failure, Some(Cause::Internal), "{}", outcome.reason);
+    assert_ne!(outcome.failure, Some(Cause::Timeout), "{}", outcome.reason);
+});

@@ -1,0 +1,58 @@
+//! The seeds of the fuzz targets, each played once as the fuzzer would.
+
+use std::fs;
+
+use skypunch::{net::Client, probe::Probers};
+use skypunch_actors::{
+    domain::{Cause, Secret, TargetDefinition, TargetId},
+    port::plan_probe,
+};
+
+use crate::{
+    repository::root,
+    support::{
+        http::{Act, Server},
+        row::Row,
+    },
+};
+
+/// The most seeds that are played, so that what a fuzzer found does not make the tests slow.
+const SEEDS_MAX: usize = 200;
+
+fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
+    let files = fs::read_dir(root().join("tests/fuzz/corpus").join(target)).unwrap();
+    let mut paths: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    paths.sort();
+    assert!(!paths.is_empty());
+    paths.iter().take(SEEDS_MAX).map(|path| (path.display().to_string(), fs::read(path).unwrap())).collect()
+}
+
+#[test]
+fn every_seed_of_a_row_is_a_target_or_is_refused() {
+    let probers = Probers::new("skypunch/test", Client::new(&[])).unwrap();
+    for (_, seed) in seeds("row") {
+        let text = String::from_utf8_lossy(&seed);
+        let mut columns = text.splitn(6, '\n');
+        let mut next = || columns.next().unwrap_or_default().to_owned();
+        let definition = TargetDefinition {
+            method: next(),
+            authn: next(),
+            authn_parms: Some(Secret::new(next())),
+            pass_result: next(),
+            url: Secret::new(next()),
+            options: Some(Secret::new(next())),
+            ..TargetDefinition::new("home", "")
+        };
+        drop(plan_probe(&probers, TargetId(1), &definition));
+    }
+}
+
+#[actix_rt::test]
+async fn every_seed_of_an_answer_comes_to_a_verdict() {
+    for (path, seed) in seeds("answer") {
+        let server = Server::start(vec![Act::Read, Act::Send(seed)]).await;
+        let outcome = Row::at(&server).probe().await;
+        let by_the_server = [None, Some(Cause::Protocol), Some(Cause::Status)];
+        assert!(by_the_server.contains(&outcome.failure), "{path}: {}", outcome.reason);
+    }
+}
