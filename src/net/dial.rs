@@ -179,7 +179,7 @@ mod tests {
         let listening_at = listener.local_addr().unwrap();
         let begun = Instant::now();
         assert_eq!(connect_to(&[silent_at, listening_at]).await, Ok(listening_at));
-        assert!(begun.elapsed() >= STAGGER && begun.elapsed() < 4 * STAGGER, "{:?}", begun.elapsed());
+        assert!(begun.elapsed() >= STAGGER && begun.elapsed() < 40 * STAGGER, "{:?}", begun.elapsed());
     }
 
     #[tokio::test]

@@ -150,12 +150,12 @@ async fn keystone_v3_opens_a_guarded_service() {
     for _ in 0..100 {
         assert_fail(&probe(&*prober(&process, &fresh)).await, Cause::Auth, &dead);
     }
-    let lifetime = 6;
+    let lifetime = 20;
     keystone.launch(lifetime).await;
     let fresh = prober(&process, &fresh);
     let begun = Instant::now();
     while probe(&*fresh).await.failure.is_some() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "Keystone is back and not asked");
+        assert!(begun.elapsed() < Duration::from_secs(240), "Keystone is back and not asked");
     }
 
     // Over the end of a token's life: every probe passes.

@@ -261,11 +261,16 @@ async fn many_targets_of_a_silent_resolver_hold_no_other_back() {
         slowest
     };
     let (held, slowest) = tokio::join!(join_all(held), others);
+    // Whichever of the two loses patience first.
+    let expected = |n| {
+        let timeout = fail(Cause::Timeout, &format!("no answer within 0.9 s: resolving n{n}.test"));
+        [timeout, fail(Cause::Dns, "the resolver 127.0.0.1:PORT does not answer")]
+    };
     for (n, outcome) in held.iter().enumerate() {
-        let reason = format!("no answer within 0.9 s: resolving n{n}.test");
-        assert_eq!(told(outcome, 0), fail(Cause::Timeout, &reason));
+        assert!(expected(n).contains(&told(outcome, silent.port())), "{}", outcome.reason);
     }
-    assert!(slowest < Duration::from_millis(900), "{slowest:?}");
+    let quickest = held.iter().map(|outcome| outcome.timings.total).min();
+    assert!(Some(slowest) < quickest, "{slowest:?}, {quickest:?}");
 }
 
 #[actix_rt::test]

@@ -149,11 +149,9 @@ async fn a_silent_resolver_costs_only_those_who_need_it() {
         assert_eq!(addresses(&resolver, "another.test").await, ["192.0.2.1"]);
         begun.elapsed()
     };
-    let begun = Instant::now();
     let (held, took) = tokio::join!(held, others);
     assert!(held.iter().all(Result::is_err), "each was held until its own timeout");
     assert!(took < limit, "the others took {took:?}");
-    assert!(begun.elapsed() < 4 * limit, "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
