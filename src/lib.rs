@@ -6,6 +6,7 @@
 //! | [`settings`] | the configuration: file, environment, command line |
 //! | [`logging`] | the log file and the terminal |
 //! | [`net`] | dials (DNS, TCP, TLS) and speaks HTTP, timing each phase; for probes and sinks |
+//! | [`fields`] | reads JSON objects of rows strictly, and names every fault at once |
 //! | [`secret`] | finds secrets that a row or the configuration only names |
 //! | [`probe`] | the kinds of probes |
 //! | [`sink`] | the kinds of notifiers |

@@ -2,7 +2,7 @@
 //!
 //! Settings come from the environment: `N` targets (1000), `SECONDS` of measurement (60),
 //! `BACKEND=sqlite|mysql`, and `OUTAGE=1`, which takes the database (mysql) away for a minute in the
-//! middle. Ends with 1 if a slot was missed, a result was not counted, or the state is wrong after the
+//! middle. Ends with 1 if a slot was missed, results were not counted, or the state is wrong after the
 //! outage. See docs/performance.md.
 
 mod arrivals;
