@@ -1,54 +1,86 @@
-//! What is written to the database in one transaction.
+//! What becomes durable together.
 
-use std::collections::HashMap;
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+};
 
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
-use super::{Cause, Edge, Incident, NotifierId, Outcome, Status, Tally, TargetId};
+use super::{
+    Alert, Cause, Delivery, DeliveryState, Edge, Incident, Notification, NotifierId, Outcome, Parcel,
+    RawResult, Status, Tally, TargetId, TargetState,
+};
 
-/// How many news of incidents of one target are kept while they cannot be written.
-const INCIDENTS_MAX: usize = 100;
-
-/// Everything that a store writes at once, or not at all.
-#[derive(Clone, Debug, Default)]
+/// Everything that is kept at once, or not at all: first in the journal, then in the database.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Batch {
-    /// Counts the batches of one writer from 1. A store ignores one that it has already written, so
-    /// that a batch whose answer was lost can be sent again.
-    pub sequence: u64,
     /// News of targets, one entry a target.
-    pub targets: HashMap<TargetId, TargetNews>,
-    /// News of notifiers, one entry a notifier.
-    pub notifiers: HashMap<NotifierId, NotifierNews>,
+    pub targets: BTreeMap<TargetId, TargetNews>,
+    /// News of notifications, one entry a notification; ids sort by time.
+    pub notifications: BTreeMap<Uuid, NotificationNews>,
+    /// The results that the news of targets come from, for the history.
+    pub results: Vec<RawResult>,
 }
 
 impl Batch {
-    /// Whether there is nothing to write.
+    /// Whether there is nothing to keep.
     pub fn is_empty(&self) -> bool {
-        self.targets.is_empty() && self.notifiers.is_empty()
+        self.targets.is_empty() && self.notifications.is_empty() && self.results.is_empty()
     }
-}
 
-impl Batch {
-    /// The same news in two batches that are yet to be sent; a single row is given back as it is.
-    pub fn halves(self) -> Result<[Self; 2], Self> {
-        let rows = self.targets.len() + self.notifiers.len();
-        if rows < 2 {
-            return Err(self);
+    /// Whether it must outlast even the loss of power: somebody is to be told, or was.
+    pub fn is_weighty(&self) -> bool {
+        !self.notifications.is_empty()
+    }
+
+    /// Takes in the news of one target.
+    pub fn add(&mut self, target: TargetId, news: TargetNews) {
+        match self.targets.entry(target) {
+            Entry::Occupied(mut earlier) => earlier.get_mut().merge(news),
+            Entry::Vacant(free) => {
+                free.insert(news);
+            }
         }
-        let mut halves = [Self::default(), Self::default()];
-        for (n, (id, news)) in self.targets.into_iter().enumerate() {
-            halves[n % 2].targets.insert(id, news);
+    }
+
+    /// Takes in the news of one notification.
+    pub fn tell(&mut self, id: Uuid, news: NotificationNews) {
+        match self.notifications.entry(id) {
+            Entry::Occupied(mut earlier) => earlier.get_mut().merge(news),
+            Entry::Vacant(free) => {
+                free.insert(news);
+            }
         }
-        for (n, (id, news)) in self.notifiers.into_iter().enumerate() {
-            // From the other end, so that one of each kind is two halves.
-            halves[(n + 1) % 2].notifiers.insert(id, news);
+    }
+
+    /// Takes in a whole later batch.
+    pub fn merge(&mut self, later: Self) {
+        later.targets.into_iter().for_each(|(id, news)| self.add(id, news));
+        later.notifications.into_iter().for_each(|(id, news)| self.tell(id, news));
+        self.results.extend(later.results);
+    }
+
+    /// What is added to the counters of notifiers.
+    pub fn notifiers(&self) -> BTreeMap<NotifierId, NotifierNews> {
+        let mut counted: BTreeMap<NotifierId, NotifierNews> = BTreeMap::new();
+        for news in self.notifications.values() {
+            match news.delivery.state {
+                DeliveryState::Delivered => counted.entry(news.notifier).or_default().delivered += 1,
+                DeliveryState::Refused | DeliveryState::Expired => {
+                    counted.entry(news.notifier).or_default().failed += 1;
+                }
+                DeliveryState::Pending | DeliveryState::Sending => {}
+            }
         }
-        Ok(halves)
+        counted
     }
 }
 
 /// What one or more results change in a target's row.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct TargetNews {
     /// The status after the newest result.
     pub status: Status,
@@ -62,39 +94,53 @@ pub struct TargetNews {
     pub last_updated: OffsetDateTime,
     /// What is added to the counters. [`Tally::add`] says what becomes of `repeated_fails`.
     pub counted: Tally,
-    /// Incidents that began or ended, oldest first; of very many, the newest.
+    /// Incidents that began, went on or ended, oldest first, one entry an incident.
     pub incidents: Vec<IncidentNews>,
 }
 
-/// An incident that began, or that ended.
-#[derive(Clone, Debug)]
+/// An incident that began, went on or ended.
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct IncidentNews {
     /// The incident, as it stands after the news.
     pub incident: Incident,
+    /// Why the target failed at first, if that is part of the news.
+    pub beginning: Option<Beginning>,
+}
+
+/// What an incident began with.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Beginning {
     /// Why the target failed.
     pub cause: Option<Cause>,
     /// The same in words.
     pub reason: String,
+    /// The trace of that probe, line by line.
+    pub trace: Vec<String>,
 }
 
 impl TargetNews {
-    /// The news of one result.
+    /// The news of one result; `incident` is the one that it began, went on with, or ended.
     pub fn of(
         outcome: &Outcome,
         at: OffsetDateTime,
         status: Status,
-        edge: Option<(Edge, Option<Incident>)>,
+        edge: Option<Edge>,
+        incident: Option<Incident>,
     ) -> Self {
         let mut counted = Tally::default();
         counted.count(outcome);
-        let incident = edge.and_then(|(_, incident)| incident).map(|incident| IncidentNews {
+        let begins = edge.is_some_and(|edge| edge.to == Status::Fail);
+        let incident = incident.map(|incident| IncidentNews {
             incident,
-            cause: outcome.failure,
-            reason: outcome.reason.clone(),
+            beginning: begins.then(|| Beginning {
+                cause: outcome.failure,
+                reason: outcome.reason.clone(),
+                trace: outcome.trace.lines().collect(),
+            }),
         });
         Self {
             status,
-            previous_status: edge.map(|(edge, _)| edge.from),
+            previous_status: edge.map(|edge| edge.from),
             status_description: outcome.reason.clone(),
             cause: outcome.failure,
             last_updated: at,
@@ -108,10 +154,12 @@ impl TargetNews {
         let mut counted = self.counted;
         counted.add(&later.counted);
         let mut incidents = std::mem::take(&mut self.incidents);
-        incidents.extend(later.incidents);
-        // A target that flaps for as long as the database is away must not fill the memory. A store ends
-        // what lost its end when it writes a later one.
-        incidents.drain(..incidents.len().saturating_sub(INCIDENTS_MAX));
+        for news in later.incidents {
+            match incidents.last_mut() {
+                Some(last) if last.incident.id == news.incident.id => last.incident = news.incident,
+                _ => incidents.push(news),
+            }
+        }
         *self = Self {
             previous_status: later.previous_status.or(self.previous_status),
             counted,
@@ -121,7 +169,7 @@ impl TargetNews {
     }
 
     /// Changes a row's state as writing this would.
-    pub fn apply(&self, state: &mut super::TargetState) {
+    pub fn apply(&self, state: &mut TargetState) {
         state.status = self.status;
         state.previous_status = self.previous_status.unwrap_or(state.previous_status);
         state.status_description.clone_from(&self.status_description);
@@ -134,7 +182,39 @@ impl TargetNews {
     }
 }
 
-/// What one or more notifications change in a notifier's row.
+/// A notification that is new, or whose delivery has come further.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct NotificationNews {
+    /// Whom it is for.
+    pub notifier: NotifierId,
+    /// What it tells; only of one that is new.
+    pub alert: Option<Arc<Alert>>,
+    /// What has become of it.
+    pub delivery: Delivery,
+}
+
+impl NotificationNews {
+    /// The news of a notification that is new.
+    pub fn new(notification: &Notification) -> Self {
+        Self {
+            notifier: notification.notifier,
+            alert: Some(notification.alert.clone()),
+            delivery: Delivery::pending(notification.alert.at),
+        }
+    }
+
+    /// The news of a delivery that has come further.
+    pub fn of(parcel: &Parcel) -> Self {
+        Self { notifier: parcel.notification.notifier, alert: None, delivery: parcel.delivery.clone() }
+    }
+
+    fn merge(&mut self, later: Self) {
+        self.delivery = later.delivery;
+        self.alert = self.alert.take().or(later.alert);
+    }
+}
+
+/// What notifications change in a notifier's row.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct NotifierNews {
     /// Notifications that were delivered.
@@ -143,42 +223,17 @@ pub struct NotifierNews {
     pub failed: u64,
 }
 
-impl NotifierNews {
-    /// Takes in later news of the same notifier.
-    pub fn merge(&mut self, later: Self) {
-        self.delivered += later.delivered;
-        self.failed += later.failed;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
     use time::macros::datetime;
 
     use super::*;
-    use crate::domain::TargetState;
 
     fn news(passed: bool, edge: bool) -> TargetNews {
         let outcome = if passed { Outcome::pass("") } else { Outcome::fail(Cause::Dns, "") };
-        let edge = edge.then_some((Edge { from: Status::Pass, to: Status::Fail }, None));
-        TargetNews::of(&outcome, datetime!(2026-01-01 0:00 UTC), Status::Pass, edge)
-    }
-
-    #[test]
-    fn halves_hold_every_row_once_and_end_with_single_rows() {
-        let mut whole = Batch { sequence: 7, ..Batch::default() };
-        (0..5).for_each(|id| drop(whole.targets.insert(TargetId(id), news(true, false))));
-        whole.notifiers.insert(NotifierId(1), NotifierNews { delivered: 1, failed: 0 });
-        let (mut open, mut single) = (vec![whole], Vec::new());
-        while let Some(batch) = open.pop() {
-            match batch.halves() {
-                Ok(halves) => open.extend(halves),
-                Err(row) => single.push(row),
-            }
-        }
-        assert_eq!(single.len(), 6);
-        assert!(single.iter().all(|row| row.sequence == 0 && !row.is_empty()));
+        let edge = edge.then_some(Edge { from: Status::Pass, to: Status::Fail });
+        TargetNews::of(&outcome, datetime!(2026-01-01 0:00 UTC), Status::Pass, edge, None)
     }
 
     #[test]
@@ -189,23 +244,32 @@ mod tests {
     }
 
     #[test]
-    fn however_long_a_target_flaps_its_news_stay_few_and_end_as_it_did() {
-        let mut merged = news(true, false);
-        for second in 0..10_000 {
-            let begun = Incident::begin(datetime!(2026-01-01 0:00 UTC) + time::Duration::seconds(second), 1);
-            for incident in [begun, begun.end(begun.started_at)] {
-                let edge = Edge { from: Status::Pass, to: Status::Fail };
-                merged.merge(TargetNews::of(
-                    &Outcome::pass(""),
-                    begun.started_at,
-                    Status::Pass,
-                    Some((edge, Some(incident))),
-                ));
-            }
+    fn an_incident_is_one_entry_however_long_it_goes_on() {
+        let at = datetime!(2026-01-01 0:00 UTC);
+        let outcome = Outcome::fail(Cause::Dns, "no such host");
+        let edge = Edge { from: Status::Pass, to: Status::Fail };
+        let mut incident = Incident::begin(at, 1);
+        let mut merged = TargetNews::of(&outcome, at, Status::Fail, Some(edge), Some(incident));
+        for probe in 2..100 {
+            incident.failed_probes = probe;
+            merged.merge(TargetNews::of(&outcome, at, Status::Fail, None, Some(incident)));
         }
-        assert_eq!(merged.incidents.len(), INCIDENTS_MAX);
-        let last = merged.incidents.last().unwrap().incident;
-        assert_eq!(last.ended_at, Some(datetime!(2026-01-01 2:46:39 UTC)));
+        let [only] = &merged.incidents[..] else { panic!("one incident, one entry") };
+        assert_eq!(only.incident.failed_probes, 99);
+        assert_eq!(only.beginning.as_ref().unwrap().reason, "no such host");
+    }
+
+    #[test]
+    fn a_notification_counts_when_it_has_come_to_its_end() {
+        let mut batch = Batch::default();
+        let states = [DeliveryState::Pending, DeliveryState::Delivered, DeliveryState::Expired];
+        for (id, state) in (1..).zip(states) {
+            let delivery = Delivery { state, ..Delivery::pending(datetime!(2026-01-01 0:00 UTC)) };
+            let news = NotificationNews { notifier: NotifierId(7), alert: None, delivery };
+            batch.tell(Uuid::from_u128(id), news);
+        }
+        let expected = NotifierNews { delivered: 1, failed: 1 };
+        assert_eq!(batch.notifiers().into_iter().collect::<Vec<_>>(), [(NotifierId(7), expected)]);
     }
 
     proptest! {

@@ -1,9 +1,10 @@
 //! An incident: from the edge to `FAIL` until the edge back to `PASS`.
 
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 /// One incident of one target.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Incident {
     /// Given by the daemon when it begins; the same in every notification of it.
     pub id: u64,
@@ -11,6 +12,8 @@ pub struct Incident {
     pub started_at: OffsetDateTime,
     /// The edge back to `PASS`.
     pub ended_at: Option<OffsetDateTime>,
+    /// Probes that failed, those included that it took to confirm it.
+    pub failed_probes: u64,
 }
 
 impl Incident {
@@ -18,7 +21,7 @@ impl Incident {
     pub fn begin(started_at: OffsetDateTime, salt: u64) -> Self {
         let milliseconds = u64::try_from(started_at.unix_timestamp_nanos() / 1_000_000).unwrap_or(0);
         // Below 2^53 until the year 2248, so that every JSON reader takes it for what it is.
-        Self { id: milliseconds * 1_000 + salt % 1_000, started_at, ended_at: None }
+        Self { id: milliseconds * 1_000 + salt % 1_000, started_at, ended_at: None, failed_probes: 0 }
     }
 
     /// The same incident, over.

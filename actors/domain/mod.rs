@@ -4,6 +4,7 @@ mod backoff;
 mod batch;
 mod fault;
 mod health;
+mod history;
 mod incident;
 mod notification;
 mod notifier;
@@ -20,11 +21,17 @@ mod target;
 pub mod text;
 
 pub use backoff::Backoff;
-pub use batch::{Batch, IncidentNews, NotifierNews, TargetNews};
+pub use batch::{Batch, Beginning, IncidentNews, NotificationNews, NotifierNews, TargetNews};
 pub use fault::Fault;
 pub use health::{Edge, Health, Thresholds};
+pub use history::{
+    HistoryMinute, Period, RawResult, Resolution, Rollup, Sketch, SketchError, Totals, UnknownResolution,
+    minutes,
+};
 pub use incident::Incident;
-pub use notification::{Alert, Event, Notification};
+pub use notification::{
+    Alert, AlertTarget, Delivery, DeliveryState, Event, Notification, Parcel, UnknownDeliveryState,
+};
 pub use notifier::{ADDRESS_MAX, NotifierDefinition, NotifierId, NotifierRow};
 pub use outcome::{Evidence, Outcome, Sighting, Timings, TimingsMs, Trace, milliseconds};
 pub use params::{Params, ParamsError};

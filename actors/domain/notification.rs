@@ -1,15 +1,15 @@
-//! What a notifier is told.
+//! What a notifier is told, and what becomes of it.
 
-use std::sync::Arc;
+use std::{fmt, str::FromStr, sync::Arc};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Edge, Incident, Outcome, Status, Tally, Target};
+use super::{Edge, Incident, NotifierId, Outcome, Status, Tally, Target, TargetId};
 
 /// What happened to the target.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Event {
     /// It began to fail.
@@ -31,7 +31,7 @@ impl Event {
         }
     }
 
-    /// The word in messages and logs.
+    /// The word in messages, the database and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Fail => "FAIL",
@@ -42,14 +42,14 @@ impl Event {
 }
 
 /// One event of one target, as every notifier is told it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Alert {
     /// What happened.
     pub event: Event,
     /// When: the time of the edge.
     pub at: OffsetDateTime,
     /// To which target.
-    pub target: Arc<Target>,
+    pub target: AlertTarget,
     /// The status since then.
     pub status: Status,
     /// The status before.
@@ -62,22 +62,139 @@ pub struct Alert {
     pub tally: Tally,
 }
 
+/// A target as alerts name it, which outlive its row.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct AlertTarget {
+    /// See [`Target::id`].
+    pub id: TargetId,
+    /// See [`Target::name`].
+    pub name: String,
+    /// See [`Target::url`].
+    pub url: String,
+    /// See [`Target::method`].
+    pub method: String,
+    /// The words that alerts carry.
+    pub tags: Vec<String>,
+}
+
+impl From<&Target> for AlertTarget {
+    fn from(target: &Target) -> Self {
+        Self {
+            id: target.id,
+            name: target.name.clone(),
+            url: target.url.clone(),
+            method: target.method.clone(),
+            tags: target.options.tags.clone(),
+        }
+    }
+}
+
 /// One message to one notifier about one event.
 #[derive(Clone, Debug)]
 pub struct Notification {
-    /// Stable over attempts, so that a receiver can drop a duplicate.
+    /// Stable over attempts and restarts, so that a receiver can drop a duplicate.
     pub id: Uuid,
+    /// Whom it is for.
+    pub notifier: NotifierId,
     /// What it tells.
     pub alert: Arc<Alert>,
 }
 
 impl Notification {
     /// A notification with a new id, which sorts by `alert.at`.
-    pub fn new(alert: Arc<Alert>) -> Self {
+    pub fn new(notifier: NotifierId, alert: Arc<Alert>) -> Self {
         let seconds = u64::try_from(alert.at.unix_timestamp()).unwrap_or(0);
         let now = uuid::Timestamp::from_unix(uuid::NoContext, seconds, alert.at.nanosecond());
-        Self { id: Uuid::new_v7(now), alert }
+        Self { id: Uuid::new_v7(now), notifier, alert }
     }
+}
+
+/// How far the delivery of a notification has come.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeliveryState {
+    /// It waits for its first or its next attempt.
+    #[default]
+    Pending,
+    /// An attempt is under way.
+    Sending,
+    /// The receiver took it.
+    Delivered,
+    /// The receiver will never take it, or there is nobody to tell any more.
+    Refused,
+    /// It found no way in time.
+    Expired,
+}
+
+impl DeliveryState {
+    /// Every state.
+    pub const ALL: [Self; 5] =
+        [Self::Pending, Self::Sending, Self::Delivered, Self::Refused, Self::Expired];
+
+    /// The word in the database and the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Sending => "sending",
+            Self::Delivered => "delivered",
+            Self::Refused => "refused",
+            Self::Expired => "expired",
+        }
+    }
+
+    /// Whether there will be no further attempt.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Delivered | Self::Refused | Self::Expired)
+    }
+}
+
+impl fmt::Display for DeliveryState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The word is not one of [`DeliveryState::ALL`].
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not a state of a delivery")]
+pub struct UnknownDeliveryState(String);
+
+impl FromStr for DeliveryState {
+    type Err = UnknownDeliveryState;
+
+    fn from_str(word: &str) -> Result<Self, UnknownDeliveryState> {
+        let known = Self::ALL.into_iter().find(|state| state.as_str() == word);
+        known.ok_or_else(|| UnknownDeliveryState(word.to_owned()))
+    }
+}
+
+/// What has become of a notification so far.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Delivery {
+    /// How far it has come.
+    pub state: DeliveryState,
+    /// Attempts that have ended.
+    pub attempts: u32,
+    /// Why the last attempt failed: one printable line of at most 512 characters.
+    pub last_error: Option<String>,
+    /// When that was so.
+    pub at: OffsetDateTime,
+}
+
+impl Delivery {
+    /// The delivery of a notification that is new.
+    pub fn pending(at: OffsetDateTime) -> Self {
+        Self { state: DeliveryState::Pending, attempts: 0, last_error: None, at }
+    }
+}
+
+/// A notification and its delivery.
+#[derive(Clone, Debug)]
+pub struct Parcel {
+    /// What is delivered.
+    pub notification: Notification,
+    /// How far that has come.
+    pub delivery: Delivery,
 }
 
 #[cfg(test)]
@@ -92,5 +209,12 @@ mod tests {
         assert_eq!(told(Status::Pass, Status::Fail), Some(Event::Fail));
         assert_eq!(told(Status::Unknown, Status::Pass), Some(Event::Recovery));
         assert_eq!(told(Status::Fail, Status::Pass), Some(Event::Recovery));
+    }
+
+    #[test]
+    fn every_state_of_a_delivery_reads_back_as_itself() {
+        assert!(
+            DeliveryState::ALL.into_iter().all(|s| s.as_str().parse::<DeliveryState>().unwrap() == s)
+        );
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     Fault, Params, Secret,
     target::{NAME_MAX, TEXT_MAX, check_length, check_name},
@@ -11,7 +13,7 @@ use super::{
 pub const ADDRESS_MAX: usize = 2_048;
 
 /// The id of a row of `notifiers`.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct NotifierId(pub u64);
 
 impl fmt::Display for NotifierId {

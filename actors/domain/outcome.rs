@@ -2,13 +2,13 @@
 
 use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
 
 use super::{Cause, text};
 
 /// What one probe found. A failed probe is this, never an `Err`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Outcome {
     /// `None` is a pass.
     pub failure: Option<Cause>,
@@ -64,7 +64,7 @@ pub struct Evidence {
 }
 
 /// How long each phase of a probe took; `None` is a phase that was not reached or not needed.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Timings {
     /// Resolving the name.
     pub dns: Option<Duration>,
@@ -84,14 +84,14 @@ pub fn milliseconds(duration: Duration) -> f64 {
 }
 
 /// The timed steps of a probe.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Trace {
     started_at: OffsetDateTime,
     steps: Vec<Step>,
 }
 
 /// One step: how long after the beginning, and what.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 struct Step {
     after: Duration,
     text: Cow<'static, str>,

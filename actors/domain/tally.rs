@@ -1,11 +1,11 @@
 //! The counters of a target's row.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Cause, Outcome};
 
 /// What the probes of a target came to.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Tally {
     /// Probes that passed.
     pub pass_count: u64,
@@ -65,6 +65,22 @@ impl Tally {
         self.count400 += later.count400;
         self.count500 += later.count500;
         self.network_fails += later.network_fails;
+    }
+
+    /// Takes away what `earlier` counted, which was counted first.
+    pub fn subtract(&mut self, earlier: &Self) {
+        let minus = |sum: &mut u64, part: u64| *sum = sum.saturating_sub(part);
+        minus(&mut self.pass_count, earlier.pass_count);
+        minus(&mut self.fail_count, earlier.fail_count);
+        minus(&mut self.count200, earlier.count200);
+        minus(&mut self.count300, earlier.count300);
+        minus(&mut self.count400, earlier.count400);
+        minus(&mut self.count500, earlier.count500);
+        minus(&mut self.network_fails, earlier.network_fails);
+        // Without a pass in what is left, all of it are failures in a row.
+        if self.pass_count == 0 {
+            self.repeated_fails = self.fail_count;
+        }
     }
 
     /// Whether a row that read `before` must have been reset by somebody: a sum went down.
@@ -136,6 +152,8 @@ mod tests {
             let mut sum = tally(first);
             sum.add(&tally(second));
             assert_eq!(sum, tally(&outcomes));
+            sum.subtract(&tally(first));
+            assert_eq!(sum, tally(second));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
@@ -20,7 +20,7 @@ pub const FREQUENCY: std::ops::RangeInclusive<i64> = 1..=2_678_400;
 pub const TIMEOUT: std::ops::RangeInclusive<i64> = 1..=3_600;
 
 /// The id of a row of `targets`.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct TargetId(pub u64);
 
 impl fmt::Display for TargetId {

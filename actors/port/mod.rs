@@ -1,11 +1,17 @@
 //! Ports: what the core needs from outside.
 
 mod clock;
+mod history;
+mod journal;
 mod prober;
 mod sink;
 mod store;
 
 pub use clock::Clock;
+pub use history::{
+    History, IncidentRow, Kept, NotificationFilter, NotificationRow, RollupRow, Targets,
+};
+pub use journal::{Appended, Journal, JournalError};
 pub use prober::{Prober, ProberBuilder, ProberFactory, Tracer, plan_probe};
 pub use sink::{Receipt, Sink, SinkBuilder, SinkError, SinkFactory, plan_sink};
-pub use store::{Store, StoreError};
+pub use store::{Packet, Progress, Store, StoreError};

@@ -1,7 +1,9 @@
 //! Keeps targets, notifiers and what became of them.
 
 use async_trait::async_trait;
+use uuid::Uuid;
 
+use super::History;
 use crate::domain::{
     Batch, NotifierDefinition, NotifierId, NotifierRow, TargetDefinition, TargetId, TargetRow,
 };
@@ -12,7 +14,7 @@ use crate::domain::{
 /// call waits by itself for a database that is away: it fails with [`StoreError::Unavailable`], and
 /// the next call tries anew.
 #[async_trait]
-pub trait Store: Send + Sync {
+pub trait Store: History + Send + Sync {
     /// The name of the backend: `sqlite`, `mysql`.
     fn backend(&self) -> &'static str;
 
@@ -22,11 +24,15 @@ pub trait Store: Send + Sync {
     /// Every notifier, by id.
     async fn load_notifiers(&self) -> Result<Vec<NotifierRow>, StoreError>;
 
-    /// Writes a batch in one transaction, unless this writer wrote one of that sequence before.
+    /// How far the database has followed the journal of `node`.
+    async fn progress(&self, node: Uuid) -> Result<Progress, StoreError>;
+
+    /// Writes a packet in one transaction, unless it was written before; tells of the rows that the database
+    /// refused, whose news are lost.
     ///
     /// Only columns that the daemon owns are written; counters are added to; rows that are gone stay
     /// gone.
-    async fn write(&self, batch: &Batch) -> Result<(), StoreError>;
+    async fn write(&self, packet: &Packet) -> Result<Vec<String>, StoreError>;
 
     /// Adds a target. The name must not be taken: [`StoreError::Conflict`].
     async fn add_target(&self, definition: &TargetDefinition) -> Result<TargetId, StoreError>;
@@ -45,6 +51,28 @@ pub trait Store: Send + Sync {
 
     /// Deletes a notifier.
     async fn delete_notifier(&self, id: NotifierId) -> Result<(), StoreError>;
+}
+
+/// Some batches of one journal, merged into one.
+#[derive(Clone, Debug)]
+pub struct Packet {
+    /// Whose journal it is.
+    pub node: Uuid,
+    /// The number of the first batch.
+    pub first: u64,
+    /// The number of the last batch. A packet whose last batch was written before was written as a whole.
+    pub through: u64,
+    /// What the batches come to. Its single results are not looked at: they are history.
+    pub batch: Batch,
+}
+
+/// How far a database has followed a journal.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Progress {
+    /// The last batch that was [written](Store::write).
+    pub rows: u64,
+    /// The last batch whose results were [written](super::History::write_minutes).
+    pub history: u64,
 }
 
 /// Why a store did not do what it was asked to.
