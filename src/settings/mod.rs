@@ -33,10 +33,16 @@ pub struct Settings {
     pub state_dir: PathBuf,
     /// The database.
     pub database: Database,
+    /// The journal.
+    pub journal: Journal,
     /// The daemon.
     pub daemon: Daemon,
     /// How targets are probed.
     pub probe: Probe,
+    /// How long the past is kept.
+    pub history: History,
+    /// How people are told.
+    pub notify: Notify,
     /// The log.
     pub log: Log,
     /// The HTTP server.
@@ -69,6 +75,13 @@ pub enum DatabaseTls {
     Verify,
 }
 
+/// `[journal]`
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Journal {
+    /// What it may hold, in bytes.
+    pub max_bytes: u64,
+}
+
 /// `[daemon]`
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Daemon {
@@ -89,6 +102,26 @@ pub struct Probe {
     pub threads: usize,
     /// What probes call themselves.
     pub user_agent: String,
+}
+
+/// `[history]`: how long each is kept; `None` is for ever.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct History {
+    /// Single results.
+    pub raw: Option<Duration>,
+    /// What they come to by the minute.
+    pub minute: Option<Duration>,
+    /// By the hour.
+    pub hour: Option<Duration>,
+    /// By the day.
+    pub day: Option<Duration>,
+}
+
+/// `[notify]`
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Notify {
+    /// When a notification that finds no way has expired.
+    pub give_up_after: Duration,
 }
 
 /// `[log]`
@@ -144,6 +177,11 @@ impl Settings {
     /// The pid file.
     pub fn pid_file(&self) -> PathBuf {
         self.state_dir.join("skypunch.pid")
+    }
+
+    /// Where the journal is kept.
+    pub fn journal_dir(&self) -> PathBuf {
+        self.state_dir.join("journal")
     }
 
     /// The built-in log.
