@@ -51,3 +51,8 @@ pub struct DeliveryChanged {
     /// How far it has come.
     pub news: NotificationNews,
 }
+
+/// Tell me of notifications from now on.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Listen(pub Recipient<Announced>);

@@ -6,7 +6,7 @@ use actix::prelude::*;
 
 use crate::{
     domain::{NotifierRow, Parcel, TargetRow},
-    port::{JournalError, StoreError},
+    port::{JournalError, Progress, StoreError},
 };
 
 /// What stands in the database?
@@ -21,6 +21,11 @@ pub struct LoadUndelivered {
     /// How many of each notifier.
     pub most: usize,
 }
+
+/// How far has the database followed the journal? `None`: that could not be found out yet.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "Option<Progress>")]
+pub struct GetProgress;
 
 /// Every row of the database.
 #[derive(Clone, Debug, Default)]

@@ -1,18 +1,12 @@
 //! Whether something answers that may fail for a while, told once a change.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc};
 
 use log::{info, warn};
 use time::OffsetDateTime;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
-use crate::{
-    domain::text,
-    port::{Clock, JournalError, StoreError},
-};
-
-/// How long the database or the journal may take to answer.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+use crate::{domain::text, port::Clock};
 
 /// A database, or a journal, that does not do what it is asked to.
 #[derive(Clone, Debug)]
@@ -24,7 +18,7 @@ pub struct Away {
 }
 
 /// One way to use something: a database that is full can be read, and not written.
-pub(crate) struct Link {
+pub(super) struct Link {
     /// What can be done, and what it means that it cannot.
     words: Words,
     clock: Arc<dyn Clock>,
@@ -34,7 +28,7 @@ pub(crate) struct Link {
 
 /// How a [`Link`] tells of itself.
 #[derive(Clone, Copy)]
-pub(crate) struct Words {
+pub(super) struct Words {
     /// As in "the database".
     pub subject: &'static str,
     /// As in "written".
@@ -44,12 +38,12 @@ pub(crate) struct Words {
 }
 
 impl Link {
-    pub(crate) fn new(words: Words, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(words: Words, clock: Arc<dyn Clock>) -> Self {
         Self { words, clock, away: None, failures: 0 }
     }
 
     /// Takes in how an attempt went.
-    pub(crate) fn saw<T, E: Error>(&mut self, result: &Result<T, E>) {
+    pub(super) fn saw<T, E: Error>(&mut self, result: &Result<T, E>) {
         let Words { subject, done, meanwhile } = self.words;
         let Err(error) = result else {
             if let Some((since, _)) = self.away.take() {
@@ -71,40 +65,12 @@ impl Link {
     }
 
     /// Since when and why it does not work; `None` if it does.
-    pub(crate) fn away(&self) -> Option<&Away> {
+    pub(super) fn away(&self) -> Option<&Away> {
         self.away.as_ref().map(|(_, away)| away)
     }
 
     /// Failed attempts in a row.
-    pub(crate) fn failures(&self) -> u32 {
+    pub(super) fn failures(&self) -> u32 {
         self.failures
-    }
-}
-
-/// Gives a call its time, and no more. Stores and journals allow that a call is dropped half-way.
-pub(crate) async fn within_deadline<T, E: From<Overdue>>(
-    call: impl Future<Output = Result<T, E>>,
-) -> Result<T, E> {
-    timeout(ANSWER_WITHIN, call).await.unwrap_or_else(|_elapsed| Err(Overdue.into()))
-}
-
-/// There was no answer in time.
-pub(crate) struct Overdue;
-
-impl Overdue {
-    fn reason() -> String {
-        format!("no answer within {} s", ANSWER_WITHIN.as_secs())
-    }
-}
-
-impl From<Overdue> for StoreError {
-    fn from(_: Overdue) -> Self {
-        Self::Unavailable(Overdue::reason().into())
-    }
-}
-
-impl From<Overdue> for JournalError {
-    fn from(_: Overdue) -> Self {
-        Self(Overdue::reason().into())
     }
 }
