@@ -419,9 +419,10 @@ impl Persister {
         if self.append_in_flight || !self.pending.is_empty() || self.tail.unkept().is_some() {
             return;
         }
+        let left = self.waiting();
         for waiting in self.drained.iter_mut().flat_map(std::mem::take) {
             // Whoever waited may have left at its deadline.
-            waiting.send(0).ok();
+            waiting.send(left).ok();
         }
     }
 
@@ -595,7 +596,8 @@ impl Handler<GetProgress> for Persister {
     }
 }
 
-/// Makes everything durable; answers when it is, in the database too unless that is away.
+/// Makes everything durable; answers when it is, in the database too unless that is away: then with the number of
+/// rows that have news.
 impl Handler<Drain> for Persister {
     type Result = ResponseFuture<usize>;
 
