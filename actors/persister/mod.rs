@@ -236,7 +236,7 @@ impl Persister {
     fn drop_results(&mut self, dropped: u64) {
         if dropped > 0 {
             self.results_dropped += dropped;
-            warn!("{dropped} single results left the journal to make room: they count, but are not in the history");
+            warn!("the journal has no room for {dropped} single results: they count, but are not in the history");
         }
     }
 
@@ -393,7 +393,8 @@ impl Persister {
         }
         if let Some(packet) = self.packet.take() {
             self.ahead.remove(packet.through, &packet.batch);
-            self.tail.forget(packet.through);
+            let lost = self.tail.forget(packet.through);
+            self.drop_results(lost as u64);
             self.progress.iter_mut().for_each(|progress| progress.rows = packet.through);
             if let Some(rows) = &mut self.rows {
                 bring_up_to_date(Arc::make_mut(rows), &packet.batch);
