@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
-use crate::domain::{Edge, Incident, NotifierId, NotifierRow, Outcome, Slots, Status, Tally, Target};
+use crate::domain::{
+    Edge, Incident, Notification, NotificationNews, NotifierRow, Outcome, Slots, Status, Tally, Target,
+};
 
 /// A target was looked at, or found impossible to look at.
 #[derive(Clone, Debug, Message)]
@@ -21,7 +24,7 @@ pub struct ProbeCompleted {
     pub status: Status,
     /// The change of status that this result made.
     pub edge: Option<Edge>,
-    /// The incident that an edge began or ended.
+    /// The incident that it began, went on with, or ended.
     pub incident: Option<Incident>,
     /// The target's counters, this result included.
     pub tally: Tally,
@@ -34,12 +37,22 @@ pub struct ProbeCompleted {
 #[rtype(result = "()")]
 pub struct NotifiersLoaded(pub Vec<NotifierRow>);
 
-/// A notification came to its end.
-#[derive(Clone, Copy, Debug, Message)]
+/// Notifications became durable, and are to be delivered.
+#[derive(Clone, Debug, Message)]
 #[rtype(result = "()")]
-pub struct DeliveryEnded {
-    /// Whom it was for.
-    pub notifier: NotifierId,
-    /// Whether it was delivered; if not, it will not be.
-    pub delivered: bool,
+pub struct Announced(pub Vec<Notification>);
+
+/// The delivery of a notification came further. Accepted once that is durable.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct DeliveryChanged {
+    /// Of which.
+    pub id: Uuid,
+    /// How far it has come.
+    pub news: NotificationNews,
 }
+
+/// Tell me of notifications from now on.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Listen(pub Recipient<Announced>);

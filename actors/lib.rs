@@ -5,17 +5,17 @@
 //! | room | what |
 //! |---|---|
 //! | [`domain`] | values and pure rules |
-//! | [`port`] | what the core needs from outside: prober, sink, store, clock |
+//! | [`port`] | what the core needs from outside: prober, sink, journal, store and its history, clock |
 //! | [`event`], [`query`], [`lifecycle`] | messages that cross from one actor to another |
 //! | [`supervisor`], [`target`] | one actor a target, kept running |
-//! | [`persister`], [`logger`], [`meter`], [`notifier`] | what becomes of results |
+//! | [`persister`], [`historian`], [`logger`], [`meter`], [`notifier`] | what becomes of results |
 //! | [`tester`] | tries a row out |
 //! | `testing` | doubles, and the contract of a store, for tests |
 //!
 //! # Who starts whom
 //!
 //! ```text
-//! app ── Persister, Logger, Meter, Notifier ── SinkWorker × notifiers
+//! app ── Persister, Historian, Logger, Meter, Notifier ── SinkWorker × notifiers
 //!    └── Supervisor ── TargetActor × targets
 //! ```
 //!
@@ -23,17 +23,22 @@
 //!
 //! | message | from | to |
 //! |---|---|---|
-//! | [`event::ProbeCompleted`] | TargetActor | Persister, Logger, Meter, Notifier |
+//! | [`event::ProbeCompleted`] | TargetActor | Persister, Logger, Meter |
 //! | [`event::NotifiersLoaded`] | Supervisor | Notifier |
-//! | [`event::DeliveryEnded`] | SinkWorker | Persister |
+//! | [`event::Announced`] | Persister | Notifier |
+//! | [`event::DeliveryChanged`], [`event::Listen`] | Notifier | Persister |
 //! | [`query::LoadRows`] | Supervisor | Persister |
+//! | [`query::LoadUndelivered`] | Notifier | Persister |
+//! | [`query::GetProgress`] | Historian | Persister |
 //! | [`lifecycle::ChildExited`] | TargetActor, SinkWorker | their parents |
-//! | [`lifecycle::Drain`] | app | Supervisor, Notifier (and on to its workers), Persister |
+//! | [`lifecycle::Drain`] | app | Supervisor, Notifier (and on to its workers), Persister, Historian |
 //!
 //! The control socket and the web server ask the rest, each message declared by who hears it.
 
+mod deadline;
 pub mod domain;
 pub mod event;
+pub mod historian;
 pub mod lifecycle;
 pub mod logger;
 pub mod meter;

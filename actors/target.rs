@@ -97,8 +97,8 @@ impl Memory {
         self.config_reason = config_reason;
 
         let edge = self.health.apply(&outcome, target.options.thresholds());
-        let incident = edge.and_then(|edge| self.follow(edge, target.id, at));
         self.tally.count(&outcome);
+        let incident = self.follow(edge, &outcome, target.id, at);
         let outcome = Arc::new(outcome);
         let sighting = Some(Sighting { at, outcome: outcome.clone() });
         if outcome.passed() {
@@ -121,15 +121,26 @@ impl Memory {
         &self.evidence
     }
 
-    /// Begins or ends the incident that goes with an edge.
-    fn follow(&mut self, edge: Edge, target: TargetId, at: OffsetDateTime) -> Option<Incident> {
-        match edge.to {
-            Status::Fail => {
-                self.incident = Some(Incident::begin(at, target.0));
-                self.incident
+    /// Begins the incident that goes with a result, goes on with it, or ends it.
+    fn follow(
+        &mut self,
+        edge: Option<Edge>,
+        outcome: &Outcome,
+        target: TargetId,
+        at: OffsetDateTime,
+    ) -> Option<Incident> {
+        match edge.map(|edge| edge.to) {
+            Some(Status::Fail) => {
+                let failed_probes = self.tally.repeated_fails;
+                self.incident = Some(Incident { failed_probes, ..Incident::begin(at, target.0) });
             }
-            _ => self.incident.take().map(|incident| incident.end(at)),
+            Some(_) => return self.incident.take().map(|incident| incident.end(at)),
+            None if outcome.passed() || self.health.status() != Status::Fail => return None,
+            None => {
+                self.incident.iter_mut().for_each(|incident| incident.failed_probes += 1);
+            }
         }
+        self.incident
     }
 }
 
@@ -431,6 +442,8 @@ mod tests {
         sleep(Duration::from_secs(5)).await;
         let events = watch.heard.heard();
         let edges: Vec<_> = events.iter().filter_map(|e| Some((e.edge?.to, e.incident))).collect();
+        let failed: Vec<_> = events.iter().filter_map(|e| Some(e.incident?.failed_probes)).collect();
+        assert_eq!(failed, [1, 2, 2]);
         assert_eq!(edges[0], (Status::Pass, None));
         let (began, ended) = (edges[1].1.unwrap(), edges[2].1.unwrap());
         assert_eq!((edges[1].0, edges[2].0, edges.len()), (Status::Fail, Status::Pass, 3));

@@ -13,8 +13,8 @@ use tokio::{sync::mpsc::UnboundedSender, time::timeout};
 
 use crate::{
     domain::{
-        Alert, Cause, Event, Fault, Notification, NotifierRow, Outcome, Sighting, Status, Tally,
-        TargetDefinition, TargetId, TargetRow,
+        Alert, AlertTarget, Cause, Event, Fault, Notification, NotifierId, NotifierRow, Outcome, Sighting,
+        Status, Tally, TargetDefinition, TargetId, TargetRow,
     },
     port::{Clock, ProberFactory, Receipt, SinkError, SinkFactory, Tracer, plan_probe, plan_sink},
 };
@@ -51,18 +51,19 @@ impl Tester {
     }
 
     /// A notification about no target, so that nobody takes it for a real one.
-    fn test_notification(&self) -> Notification {
+    fn test_notification(&self, notifier: NotifierId) -> Notification {
         let (target, _) = TargetDefinition::new("Test of a notifier", "http://localhost/").read(TargetId(0));
-        Notification::new(Arc::new(Alert {
+        let alert = Alert {
             event: Event::Test,
             at: self.clock.now(),
-            target: Arc::new(target),
+            target: AlertTarget::from(&target),
             status: Status::New,
             previous_status: Status::New,
             incident: None,
             outcome: Arc::new(Outcome::pass("this is a test: nothing failed")),
             tally: Tally::default(),
-        }))
+        };
+        Notification::new(notifier, Arc::new(alert))
     }
 }
 
@@ -106,7 +107,7 @@ impl Handler<TestNotifier> for Tester {
 
     fn handle(&mut self, TestNotifier(row): TestNotifier, _: &mut Context<Self>) -> Self::Result {
         let sink = plan_sink(&*self.sinks, &row);
-        let notification = self.test_notification();
+        let notification = self.test_notification(row.id);
         Box::pin(async move {
             let build = sink.map_err(|faults| SinkError::Permanent(Fault::join(&faults)))?;
             let sink = build();

@@ -208,7 +208,11 @@ impl NotificationNews {
         Self { notifier: parcel.notification.notifier, alert: None, delivery: parcel.delivery.clone() }
     }
 
+    /// What has come to its end stays there, unless it begins anew.
     fn merge(&mut self, later: Self) {
+        if self.delivery.state.is_final() && !later.delivery.state.is_final() && later.alert.is_none() {
+            return;
+        }
         self.delivery = later.delivery;
         self.alert = self.alert.take().or(later.alert);
     }

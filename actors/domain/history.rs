@@ -160,6 +160,19 @@ impl FromStr for Resolution {
     }
 }
 
+/// How long what is kept; `None` is for ever.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Retention {
+    /// Single results.
+    pub raw: Option<Duration>,
+    /// What they came to by the minute.
+    pub minute: Option<Duration>,
+    /// By the hour.
+    pub hour: Option<Duration>,
+    /// By the day.
+    pub day: Option<Duration>,
+}
+
 /// One entry of the history: a stretch of time that begins at `start`.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Period {

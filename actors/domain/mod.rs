@@ -25,7 +25,7 @@ pub use batch::{Batch, Beginning, IncidentNews, NotificationNews, NotifierNews, 
 pub use fault::Fault;
 pub use health::{Edge, Health, Thresholds};
 pub use history::{
-    HistoryMinute, Period, RawResult, Resolution, Rollup, Sketch, SketchError, Totals, UnknownResolution,
+    HistoryMinute, Period, RawResult, Resolution, Retention, Rollup, Sketch, SketchError, Totals, UnknownResolution,
     minutes,
 };
 pub use incident::Incident;

@@ -1,18 +1,20 @@
-//! Delivers to one notifier.
+//! Delivers to one notifier, one attempt at a time.
 //!
-//! - hears: [`Deliver`], [`Refit`], [`Drain`], [`Stop`]
-//! - says: [`DeliveryEnded`] to the Persister, [`ChildExited`] to its parent
-//! - owns: the sink, and the notifications that wait for it, oldest first; one attempt at a time
-//! - timer: the next attempt after one that failed
+//! - hears: [`Deliver`], [`Refit`], [`Hurry`], [`Drain`], [`Stop`]
+//! - says: [`Attempted`] and [`ChildExited`] to the Notifier
+//! - owns: the sink, and what waits for it
+//! - timer: the next attempt
+//!
+//! # Design notes
+//!
+//! 2026-11: what one target has to tell is told in order: a recovery waits for its failure. Of different targets
+//! nothing waits for each other, unless the receiver is down for all of them, or asked for a pause.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -23,29 +25,27 @@ use tokio::{
     sync::oneshot,
     time::{Instant, timeout},
 };
+use uuid::Uuid;
 
 use crate::{
-    domain::{Backoff, Event, Fault, Notification, NotifierId, text},
-    event::DeliveryEnded,
+    domain::{Backoff, Delivery, DeliveryState, Event, Fault, Notification, NotifierId, Parcel, text},
     lifecycle::{ChildExited, Drain, Stop},
-    port::{Receipt, Sink, SinkBuilder, SinkError},
+    port::{Clock, Receipt, Sink, SinkBuilder, SinkError},
 };
 
 /// How long one attempt may take.
 const ATTEMPT_WITHIN: Duration = Duration::from_secs(120);
-/// How long a notification is tried.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 /// The waits between attempts.
 const BACKOFF: Backoff = Backoff { first: Duration::from_secs(2), longest: Duration::from_secs(5 * 60) };
 /// The longest wait that a receiver may ask for.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60 * 60);
-/// The notifications that may wait for one notifier.
-const QUEUE_MAX: usize = 10_000;
+/// After so many failed attempts in a row the receiver is taken to be down for all.
+const FAILURES: u32 = 3;
 
-/// Deliver this, after those before it.
+/// Deliver this, after what the same target had to tell before.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Deliver(pub Notification);
+pub struct Deliver(pub Parcel);
 
 /// Deliver through this sink from now on, or not at all while the row is at fault.
 #[derive(Message)]
@@ -57,59 +57,72 @@ pub struct Refit {
     pub sink: Result<SinkBuilder, Vec<Fault>>,
 }
 
-/// A notification in the queue.
+/// Try what waits now.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Hurry;
+
+/// The delivery of a notification came further.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Attempted {
+    /// Whom it is for.
+    pub notifier: NotifierId,
+    /// Which.
+    pub id: Uuid,
+    /// How far it has come.
+    pub delivery: Delivery,
+}
+
+/// A notification that waits.
 #[derive(Debug)]
-pub struct Waiting {
-    notification: Notification,
-    since: Instant,
-    attempts: u32,
+struct Waiting {
+    parcel: Parcel,
+    /// When it is given up.
+    expires: Instant,
+    /// When it may be tried.
+    due: Instant,
 }
 
-impl Waiting {
-    /// A notification that waits from now on.
-    pub fn new(notification: Notification) -> Self {
-        Self { notification, since: Instant::now(), attempts: 0 }
-    }
+/// What a worker needs for its life.
+pub struct Post {
+    /// The notifier.
+    pub id: NotifierId,
+    /// Its sink.
+    pub fit: Refit,
+    /// How long a notification is tried.
+    pub give_up_after: Duration,
+    /// Hears how deliveries go.
+    pub attempted: Recipient<Attempted>,
+    /// Hears of the end.
+    pub parent: Recipient<ChildExited<NotifierId, ()>>,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
 }
-
-/// What a worker leaves to its successor.
-pub type Queue = VecDeque<Waiting>;
 
 /// Delivers to one notifier.
 pub struct SinkWorker {
-    id: NotifierId,
-    label: String,
-    fitting: Option<Result<SinkBuilder, Vec<Fault>>>,
+    post: Post,
     sink: Result<Rc<dyn Sink>, String>,
-    queue: Queue,
-    /// Counts what waits for all workers together.
-    waiting: Arc<AtomicUsize>,
-    ended: Recipient<DeliveryEnded>,
-    parent: Recipient<ChildExited<NotifierId, Queue>>,
+    queue: VecDeque<Waiting>,
+    /// Failed attempts in a row, whatever they were about.
+    failures: u32,
+    /// The receiver is left alone until then.
+    rests_until: Option<Instant>,
     attempting: bool,
     timer: Option<SpawnHandle>,
     drained: Option<oneshot::Sender<usize>>,
 }
 
 impl SinkWorker {
-    /// A worker that goes on with `queue`.
-    pub fn new(
-        id: NotifierId,
-        fit: Refit,
-        queue: Queue,
-        waiting: Arc<AtomicUsize>,
-        ended: Recipient<DeliveryEnded>,
-        parent: Recipient<ChildExited<NotifierId, Queue>>,
-    ) -> Self {
+    /// A worker with nothing to do yet.
+    pub fn new(post: Post) -> Self {
         Self {
-            id,
-            label: fit.label,
-            fitting: Some(fit.sink),
+            post,
             sink: Err("it was not made yet".to_owned()),
-            queue,
-            waiting,
-            ended,
-            parent,
+            queue: VecDeque::new(),
+            failures: 0,
+            rests_until: None,
             attempting: false,
             timer: None,
             drained: None,
@@ -118,119 +131,184 @@ impl SinkWorker {
 
     /// Makes the sink, here on the thread where it will live.
     fn fit(&mut self) {
-        match self.fitting.take() {
-            Some(Ok(build)) => {
+        let never = Err(vec![Fault::new("type", "was not made yet")]);
+        self.sink = match std::mem::replace(&mut self.post.fit.sink, never) {
+            Ok(build) => {
                 let built = catch_unwind(AssertUnwindSafe(build));
-                self.sink = built.map(Rc::from).map_err(|_| "skypunch failed: the sink panicked".to_owned());
+                built.map(Rc::from).map_err(|_| "skypunch failed: the sink panicked".to_owned())
             }
-            Some(Err(faults)) => self.sink = Err(Fault::join(&faults)),
-            None => {}
-        }
+            Err(faults) => Err(Fault::join(&faults)),
+        };
         if let Err(why) = &self.sink {
-            warn!("{} cannot be used: {why}", self.label);
+            warn!("{} cannot be used: {why}", self.post.fit.label);
         }
     }
 
-    /// Begins the next attempt, if there is something to deliver and none is under way or waited for.
+    /// Begins the next attempt, if one is due and none is under way.
     fn next(&mut self, ctx: &mut Context<Self>) {
-        if self.attempting || self.timer.is_some() {
+        if let Some(timer) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        if self.attempting {
             return;
         }
-        let Some(front) = self.queue.front() else {
+        self.expire();
+        if self.queue.is_empty() {
             self.answer_drain();
             return;
-        };
+        }
         let sink = match &self.sink {
             Ok(sink) => sink.clone(),
             // Whoever mends the row wants what waited to be told.
             Err(why) => {
                 let reason = format!("it cannot be used: {why}");
-                self.retry(reason, None, ctx);
+                self.note_fault(&reason);
+                self.answer_drain();
+                self.next_after(BACKOFF.longest, ctx);
                 return;
             }
         };
-        let notification = front.notification.clone();
+        let now = Instant::now();
+        let (at, due) = self.first_due();
+        let due = self.rests_until.map_or(due, |rest| rest.max(due));
+        if due > now {
+            self.next_after(due - now, ctx);
+            return;
+        }
+        self.attempt(at, sink, ctx);
+    }
+
+    /// The notification whose turn it is, and when that is: the first of its target that is due the soonest.
+    fn first_due(&self) -> (usize, Instant) {
+        let mut earlier = HashSet::new();
+        let firsts = self.queue.iter().enumerate().filter(|(_, waiting)| {
+            earlier.insert(waiting.parcel.notification.alert.target.id)
+        });
+        let now = Instant::now();
+        // Of those that are due already, the oldest.
+        let first = firsts.map(|(at, waiting)| (at, waiting.due.max(now))).min_by_key(|&(at, due)| (due, at));
+        first.expect("the queue is not empty")
+    }
+
+    fn attempt(&mut self, at: usize, sink: Rc<dyn Sink>, ctx: &mut Context<Self>) {
+        let notification = self.queue[at].parcel.notification.clone();
+        let id = notification.id;
+        self.change(at, |delivery| delivery.state = DeliveryState::Sending);
         let attempt = async move { sink.deliver(&notification).await };
         let attempt = timeout(ATTEMPT_WITHIN, AssertUnwindSafe(attempt).catch_unwind());
         self.attempting = true;
-        ctx.spawn(attempt.into_actor(self).map(|result, actor, ctx| {
+        ctx.spawn(attempt.into_actor(self).map(move |result, actor, ctx| {
             actor.attempting = false;
-            match result {
-                Ok(Ok(result)) => actor.judge(result, ctx),
-                Ok(Err(_panic)) => actor.end(Err("skypunch failed: the sink panicked".to_owned()), ctx),
-                Err(_elapsed) => {
-                    let reason = format!("no answer within {} s", ATTEMPT_WITHIN.as_secs());
-                    actor.judge(Err(SinkError::Transient { reason, retry_after: None }), ctx);
-                }
-            }
-        }));
-    }
-
-    fn judge(&mut self, result: Result<Receipt, SinkError>, ctx: &mut Context<Self>) {
-        match result {
-            Ok(receipt) => self.end(Ok(receipt), ctx),
-            Err(SinkError::Permanent(reason)) => self.end(Err(reason), ctx),
-            Err(SinkError::Transient { reason, retry_after }) => self.retry(reason, retry_after, ctx),
-        }
-    }
-
-    fn retry(&mut self, reason: String, retry_after: Option<Duration>, ctx: &mut Context<Self>) {
-        let Some(front) = self.queue.front_mut() else {
-            return;
-        };
-        if front.since.elapsed() >= GIVE_UP_AFTER {
-            let reason = format!("given up after {} attempts: {reason}", front.attempts + 1);
-            self.end(Err(reason), ctx);
-            return;
-        }
-        front.attempts += 1;
-        let chance = front.notification.id.as_u64_pair().1.wrapping_mul(front.attempts.into());
-        let asked = retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
-        let wait = BACKOFF.wait(front.attempts, chance).max(asked);
-        if front.attempts == 1 {
-            let what = name(&front.notification);
-            let reason = text::reason(&reason);
-            warn!("{what} not delivered to {} yet, will be tried again: {reason}", self.label);
-        }
-        if self.drained.is_some() {
-            self.answer_drain();
-            return;
-        }
-        self.next_after(wait, ctx);
-    }
-
-    /// The oldest notification is delivered, or will never be.
-    fn end(&mut self, result: Result<Receipt, String>, ctx: &mut Context<Self>) {
-        if let Some(front) = self.queue.pop_front() {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-            self.tell_end(&front.notification, &result, ctx);
-        }
-        // Not at once: as many calls within calls as the queue is long would take more stack than there is.
-        self.next_after(Duration::ZERO, ctx);
-    }
-
-    fn next_after(&mut self, wait: Duration, ctx: &mut Context<Self>) {
-        self.timer = Some(ctx.run_later(wait, |actor, ctx| {
-            actor.timer = None;
+            let transient = |reason| Err(SinkError::Transient { reason, retry_after: None });
+            let result = result.unwrap_or_else(|_elapsed| {
+                Ok(transient(format!("no answer within {} s", ATTEMPT_WITHIN.as_secs())))
+            });
+            let result = result.unwrap_or_else(|_panic| transient("skypunch failed: the sink panicked".to_owned()));
+            let at = actor.queue.iter().position(|waiting| waiting.parcel.notification.id == id);
+            actor.judge(at.expect("what is attempted stays in the queue"), result);
             actor.next(ctx);
         }));
     }
 
-    fn tell_end(
-        &self,
-        notification: &Notification,
-        result: &Result<Receipt, String>,
-        ctx: &mut Context<Self>,
-    ) {
-        let what = name(notification);
+    fn judge(&mut self, at: usize, result: Result<Receipt, SinkError>) {
+        self.queue[at].parcel.delivery.attempts += 1;
         match result {
-            Ok(Receipt(answer)) => {
-                info!("{what} delivered to {}: {}", self.label, text::reason(answer));
+            Ok(receipt) => {
+                self.rest_after(0, None);
+                self.end(at, DeliveryState::Delivered, &receipt.0);
             }
-            Err(reason) => error!("{what} not delivered to {}: {}", self.label, text::reason(reason)),
+            Err(SinkError::Permanent(reason)) => {
+                self.rest_after(0, None);
+                self.end(at, DeliveryState::Refused, &reason);
+            }
+            Err(SinkError::Transient { reason, retry_after }) => {
+                self.rest_after(self.failures.saturating_add(1), retry_after);
+                self.retry(at, &reason);
+            }
         }
-        let told = self.ended.send(DeliveryEnded { notifier: self.id, delivered: result.is_ok() });
-        ctx.spawn(told.into_actor(self).map(|_, _, _| ()));
+    }
+
+    /// Leaves the receiver alone for a while, if it asked for that or seems to be down.
+    fn rest_after(&mut self, failures: u32, retry_after: Option<Duration>) {
+        self.failures = failures;
+        let asked = retry_after.map(|asked| asked.min(RETRY_AFTER_MAX));
+        let down = failures.checked_sub(FAILURES).map(|n| BACKOFF.wait(n + 1, Uuid::now_v7().as_u64_pair().1));
+        self.rests_until = asked.into_iter().chain(down).max().map(|wait| Instant::now() + wait);
+    }
+
+    fn retry(&mut self, at: usize, reason: &str) {
+        let waiting = &mut self.queue[at];
+        let attempts = waiting.parcel.delivery.attempts;
+        let chance = waiting.parcel.notification.id.as_u64_pair().1.wrapping_mul(attempts.into());
+        waiting.due = Instant::now() + BACKOFF.wait(attempts, chance);
+        let reason = text::reason(reason);
+        if attempts == 1 {
+            let what = name(&waiting.parcel.notification);
+            warn!("{what} not delivered to {} yet, will be tried again: {reason}", self.post.fit.label);
+        }
+        self.change(at, |delivery| {
+            delivery.state = DeliveryState::Pending;
+            delivery.last_error = Some(reason);
+        });
+        self.answer_drain();
+    }
+
+    /// Takes down why nothing can be tried, once.
+    fn note_fault(&mut self, reason: &str) {
+        let reason = text::reason(reason);
+        for at in 0..self.queue.len() {
+            if self.queue[at].parcel.delivery.last_error.as_ref() != Some(&reason) {
+                self.change(at, |delivery| delivery.last_error = Some(reason.clone()));
+            }
+        }
+    }
+
+    /// Gives up what has waited too long.
+    fn expire(&mut self) {
+        while let Some(at) = self.queue.iter().position(|waiting| waiting.expires <= Instant::now()) {
+            let Delivery { attempts, last_error, .. } = &self.queue[at].parcel.delivery;
+            let last_error = last_error.as_deref().unwrap_or("it was never tried");
+            let reason = format!("given up after {attempts} attempts: {last_error}");
+            self.end(at, DeliveryState::Expired, &reason);
+        }
+    }
+
+    /// A notification has come to its end.
+    fn end(&mut self, at: usize, state: DeliveryState, answer: &str) {
+        let answer = text::reason(answer);
+        let what = name(&self.queue[at].parcel.notification);
+        let label = &self.post.fit.label;
+        match state {
+            DeliveryState::Delivered => info!("{what} delivered to {label}: {answer}"),
+            _ => error!("{what} not delivered to {label}: {answer}"),
+        }
+        self.change(at, |delivery| {
+            delivery.state = state;
+            delivery.last_error = (state != DeliveryState::Delivered).then_some(answer);
+        });
+        self.queue.remove(at);
+    }
+
+    /// Changes a delivery, and tells the Notifier.
+    fn change(&mut self, at: usize, change: impl FnOnce(&mut Delivery)) {
+        let parcel = &mut self.queue[at].parcel;
+        change(&mut parcel.delivery);
+        parcel.delivery.at = self.post.clock.now();
+        let (id, delivery) = (parcel.notification.id, parcel.delivery.clone());
+        #[expect(clippy::disallowed_methods, reason = "twice an attempt, and their order matters")]
+        self.post.attempted.do_send(Attempted { notifier: self.post.id, id, delivery });
+    }
+
+    fn next_after(&mut self, wait: Duration, ctx: &mut Context<Self>) {
+        self.timer = Some(ctx.run_later(wait, Self::next));
+    }
+
+    fn hurry(&mut self, ctx: &mut Context<Self>) {
+        let now = Instant::now();
+        self.rests_until = None;
+        self.failures = 0;
+        self.queue.iter_mut().for_each(|waiting| waiting.due = now);
+        self.next(ctx);
     }
 
     fn answer_drain(&mut self) {
@@ -262,24 +340,21 @@ impl Actor for SinkWorker {
 
     // Also runs while a panic unwinds: a panic in here would abort the process.
     fn stopped(&mut self, _: &mut Context<Self>) {
-        let left = std::mem::take(&mut self.queue);
-        let exited = ChildExited { child: self.id, panicked: std::thread::panicking(), left };
+        let exited = ChildExited { child: self.post.id, panicked: std::thread::panicking(), left: () };
         #[expect(clippy::disallowed_methods, reason = "once a life; nobody is left to await it")]
-        self.parent.do_send(exited);
+        self.post.parent.do_send(exited);
     }
 }
 
 impl Handler<Deliver> for SinkWorker {
     type Result = ();
 
-    fn handle(&mut self, Deliver(notification): Deliver, ctx: &mut Context<Self>) {
-        if self.queue.len() >= QUEUE_MAX {
-            let reason = format!("{QUEUE_MAX} notifications wait already");
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-            self.tell_end(&notification, &Err(reason), ctx);
-            return;
-        }
-        self.queue.push_back(Waiting::new(notification));
+    fn handle(&mut self, Deliver(parcel): Deliver, ctx: &mut Context<Self>) {
+        let now = Instant::now();
+        // The time of day says how old it is only once: from then on it may step.
+        let age = self.post.clock.now() - parcel.notification.alert.at;
+        let left = self.post.give_up_after.saturating_sub(age.try_into().unwrap_or_default());
+        self.queue.push_back(Waiting { parcel, expires: now + left, due: now });
         self.next(ctx);
     }
 }
@@ -288,14 +363,18 @@ impl Handler<Refit> for SinkWorker {
     type Result = ();
 
     fn handle(&mut self, fit: Refit, ctx: &mut Context<Self>) {
-        self.label = fit.label;
-        self.fitting = Some(fit.sink);
+        self.post.fit = fit;
         self.fit();
         // Whoever changed the row wants to see it work, not wait for the next attempt.
-        if let Some(timer) = self.timer.take() {
-            ctx.cancel_future(timer);
-        }
-        self.next(ctx);
+        self.hurry(ctx);
+    }
+}
+
+impl Handler<Hurry> for SinkWorker {
+    type Result = ();
+
+    fn handle(&mut self, _: Hurry, ctx: &mut Context<Self>) {
+        self.hurry(ctx);
     }
 }
 
@@ -306,10 +385,7 @@ impl Handler<Drain> for SinkWorker {
     fn handle(&mut self, _: Drain, ctx: &mut Context<Self>) -> Self::Result {
         let (drained, done) = oneshot::channel();
         self.drained = Some(drained);
-        if let Some(timer) = self.timer.take() {
-            ctx.cancel_future(timer);
-        }
-        self.next(ctx);
+        self.hurry(ctx);
         Box::pin(async move { done.await.unwrap_or(0) })
     }
 }

@@ -1,20 +1,14 @@
-//! Whether the database answers, told once a change.
+//! Whether something answers that may fail for a while, told once a change.
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc};
 
 use log::{info, warn};
 use time::OffsetDateTime;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
-use crate::{
-    domain::text,
-    port::{Clock, StoreError},
-};
+use crate::{domain::text, port::Clock};
 
-/// How long the database may take to answer.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-
-/// A database that does not do what it is asked to.
+/// A database, or a journal, that does not do what it is asked to.
 #[derive(Clone, Debug)]
 pub struct Away {
     /// Since when.
@@ -23,24 +17,37 @@ pub struct Away {
     pub reason: String,
 }
 
-/// One way to use the database: a database that is full can be read, and not written.
+/// One way to use something: a database that is full can be read, and not written.
 pub(super) struct Link {
-    use_: &'static str,
+    /// What can be done, and what it means that it cannot.
+    words: Words,
     clock: Arc<dyn Clock>,
     away: Option<(Instant, Away)>,
     failures: u32,
 }
 
+/// How a [`Link`] tells of itself.
+#[derive(Clone, Copy)]
+pub(super) struct Words {
+    /// As in "the database".
+    pub subject: &'static str,
+    /// As in "written".
+    pub done: &'static str,
+    /// What follows from a failure.
+    pub meanwhile: &'static str,
+}
+
 impl Link {
-    pub(super) fn new(use_: &'static str, clock: Arc<dyn Clock>) -> Self {
-        Self { use_, clock, away: None, failures: 0 }
+    pub(super) fn new(words: Words, clock: Arc<dyn Clock>) -> Self {
+        Self { words, clock, away: None, failures: 0 }
     }
 
     /// Takes in how an attempt went.
-    pub(super) fn saw<T>(&mut self, result: &Result<T, StoreError>) {
+    pub(super) fn saw<T, E: Error>(&mut self, result: &Result<T, E>) {
+        let Words { subject, done, meanwhile } = self.words;
         let Err(error) = result else {
             if let Some((since, _)) = self.away.take() {
-                info!("the database can be {} again after {} s", self.use_, since.elapsed().as_secs());
+                info!("{subject} can be {done} again after {} s", since.elapsed().as_secs());
             }
             self.failures = 0;
             return;
@@ -48,7 +55,7 @@ impl Link {
         self.failures = self.failures.saturating_add(1);
         let reason = text::chain(error);
         if self.away.is_none() {
-            warn!("the database cannot be {}: {reason}; probing and alerts go on", self.use_);
+            warn!("{subject} cannot be {done}: {reason}; {meanwhile}");
         }
         let (since, at) = match &self.away {
             Some((since, away)) => (*since, away.since),
@@ -65,18 +72,5 @@ impl Link {
     /// Failed attempts in a row.
     pub(super) fn failures(&self) -> u32 {
         self.failures
-    }
-}
-
-/// Gives the database its time, and no more. The store allows that a call is dropped half-way.
-pub(super) async fn within_deadline<T>(
-    call: impl Future<Output = Result<T, StoreError>>,
-) -> Result<T, StoreError> {
-    match timeout(ANSWER_WITHIN, call).await {
-        Ok(result) => result,
-        Err(_elapsed) => {
-            let reason = format!("no answer within {} s", ANSWER_WITHIN.as_secs());
-            Err(StoreError::Unavailable(reason.into()))
-        }
     }
 }

@@ -1,258 +1,537 @@
-//! Knows the database, and is the only one who does.
+//! Makes what happens durable: first in the journal, then in the database.
 //!
-//! - hears: [`ProbeCompleted`], [`DeliveryEnded`]; [`LoadRows`], [`ListRows`], [`GetPersistence`]; what
-//!   operators change; [`Drain`]
-//! - says: nothing
-//! - owns: the store; the news that wait, one entry a row however long the database is away; at most one write
-//! - timer: the next write, armed when the last one has ended
+//! - hears: [`ProbeCompleted`], [`DeliveryChanged`], [`Resend`]; [`LoadRows`], [`ListRows`], [`GetPersistence`],
+//!   [`GetProgress`], [`LoadUndelivered`], [`Listen`]; what operators change; [`Drain`]
+//! - says: [`Announced`] to whoever listens
+//! - owns: the journal's numbers; the batch that gathers; the newest batches that the database lacks; at most one
+//!   call of the journal and one write
+//! - timers: the next batch, [`LINGER`] after its first result; the next write, armed when the last one has ended
 //!
 //! # Design notes
 //!
-//! 2026-11: a batch whose write failed or was cut off is sent again unchanged, since it may have been written
-//! all the same; its sequence tells the store. Later news are gathered beside it.
+//! 2026-11: a result is accepted when its batch stands in the journal, and a target probes again when its result
+//! was accepted: so a kill loses one probe a target at most. The notifications of an edge are routed here, since
+//! they must become durable together with the edge, and are announced only then.
+//!
+//! 2026-11: the database follows the journal. A batch has one number for ever, and the database keeps the number of
+//! the last one it has, in the same transaction: so each counts once, whoever dies in between. A journal that fails
+//! (a full disk) stops nothing: results are then accepted and announced at once, and gather in memory.
 
+mod ahead;
 mod link;
 mod operator;
+mod tail;
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use actix::prelude::*;
 use futures_util::future::try_join;
-use log::error;
-use tokio::sync::oneshot;
+use log::{error, warn};
+use tokio::sync::{OwnedRwLockReadGuard, RwLock, oneshot, watch};
 
-use self::link::{Link, within_deadline};
 pub use self::{
     link::Away,
     operator::{AddNotifier, AddTarget, Change},
 };
+use self::{
+    ahead::{Ahead, bring_up_to_date},
+    link::{Link, Words},
+    tail::{Entry, Tail},
+};
 use crate::{
-    domain::{Backoff, Batch, NotifierNews, Status, TargetNews, text},
-    event::{DeliveryEnded, ProbeCompleted},
+    deadline::within_deadline,
+    domain::{
+        Alert, AlertTarget, Backoff, Batch, DeliveryState, Event, Notification, NotificationNews, RawResult,
+        Parcel, Status, TargetNews, routing, text,
+    },
+    event::{Announced, DeliveryChanged, Listen, ProbeCompleted},
     lifecycle::Drain,
-    port::{Clock, Store, StoreError},
-    query::{LoadRows, Rows},
+    port::{Appended, Clock, Journal, JournalError, Packet, Progress, Store, StoreError},
+    query::{GetProgress, LoadRows, LoadUndelivered, Rows},
 };
 
-/// The waits between attempts to write.
+/// How long a result may wait for others that go into the journal with it.
+const LINGER: Duration = Duration::from_millis(20);
+
+/// The waits between attempts on the database or the journal.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(5) };
 
-/// A batch that the database refused so often holds a row that is the reason.
-const REFUSALS: u32 = 5;
+/// How far the numbers jump at a start, past all that the former life wrote without its journal.
+const STRIDE: u64 = 1 << 20;
 
-/// All rows as they stand in the database; while it is away, as last read, with all that came since.
+/// About how many bytes of the journal are read at once.
+const READ_BYTES: usize = 4 << 20;
+
+/// The single results that may gather while the journal does not take them.
+const RESULTS_MAX: usize = 100_000;
+
+/// All rows, with all that has happened.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "Result<Rows, StoreError>")]
 pub struct ListRows;
 
-/// How is the database, and what waits for it?
+/// How are the database and the journal, and what waits for them?
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "Persistence")]
 pub struct GetPersistence;
+
+/// Deliver a notification that had come to its end once more. Accepted once that is durable.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Resend(pub Notification);
 
 /// The answer to [`GetPersistence`].
 #[derive(Clone, Debug, MessageResponse)]
 pub struct Persistence {
     /// The name of the backend.
     pub backend: &'static str,
-    /// Since when it cannot be read or written, and why; `None` is up.
+    /// Since when the database cannot be read or written, and why; `None` is up.
     pub away: Option<Away>,
-    /// Rows with news that are not written yet.
+    /// The same of the journal.
+    pub journal_away: Option<Away>,
+    /// The bytes that the journal holds.
+    pub journal_bytes: u64,
+    /// Single results that had to go since the start, because there was no room for them.
+    pub results_dropped: u64,
+    /// Rows with news that are not in the database yet.
     pub results_waiting: usize,
     /// Enabled targets by status, in the order of [`Status::ALL`].
     pub targets: [usize; 4],
 }
 
-/// Knows the database.
+/// Makes what happens durable.
 pub struct Persister {
     store: Arc<dyn Store>,
+    journal: Arc<dyn Journal>,
     flush_interval: Duration,
+    listener: Option<Recipient<Announced>>,
     reading: Link,
     writing: Link,
+    journaling: Link,
+    journal_state: Appended,
+    results_dropped: u64,
     /// The rows as last read or written, if they were ever read.
     rows: Option<Arc<Rows>>,
+    /// Gathers until the journal takes it.
     pending: Batch,
-    /// The first is being written, or must be written again; more there are only while a row is looked for
-    /// that the database refuses.
-    unwritten: VecDeque<Arc<Batch>>,
+    /// Counts the pending batches: what waits for a ticket waits for its batch to be durable.
+    ticket: u64,
+    kept: watch::Sender<u64>,
+    linger: Option<SpawnHandle>,
+    append_in_flight: bool,
+    /// The last number that was given.
+    number: u64,
+    /// How far the database has followed, once that is known and the rest of the journal was looked through.
+    progress: Option<Progress>,
+    tail: Tail,
+    ahead: Ahead,
+    /// Rows are not read while a packet is written.
+    turn: Arc<RwLock<()>>,
+    /// Is being written, or must be written again.
+    packet: Option<Arc<Packet>>,
     write_in_flight: bool,
-    /// How often in a row the database refused the batch.
-    refusals: u32,
-    sequence: u64,
-    /// Who waits for everything to be written; `Some` is the end.
+    /// Who waits for everything to be durable; `Some` is the end.
     drained: Option<Vec<oneshot::Sender<usize>>>,
 }
 
 impl Persister {
-    /// A persister that writes every `flush_interval`.
-    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, flush_interval: Duration) -> Self {
+    /// A persister that writes to the database every `flush_interval`.
+    pub fn new(
+        store: Arc<dyn Store>,
+        journal: Arc<dyn Journal>,
+        clock: Arc<dyn Clock>,
+        flush_interval: Duration,
+    ) -> Self {
+        let link = |subject, done, meanwhile| Link::new(Words { subject, done, meanwhile }, clock.clone());
         Self {
+            reading: link("the database", "read", "probing and alerts go on"),
+            writing: link("the database", "written", "probing and alerts go on, results wait in the journal"),
+            journaling: link(
+                "the journal",
+                "written",
+                "probing and alerts go on, but what is not in the database is lost if skypunch is killed",
+            ),
+            number: journal.last() + STRIDE,
             store,
+            journal,
             flush_interval,
-            reading: Link::new("read", clock.clone()),
-            writing: Link::new("written", clock),
+            listener: None,
+            journal_state: Appended::default(),
+            results_dropped: 0,
             rows: None,
             pending: Batch::default(),
-            unwritten: VecDeque::new(),
+            ticket: 1,
+            kept: watch::Sender::new(0),
+            linger: None,
+            append_in_flight: false,
+            progress: None,
+            tail: Tail::default(),
+            ahead: Ahead::default(),
+            turn: Arc::default(),
+            packet: None,
             write_in_flight: false,
-            refusals: 0,
-            sequence: 0,
             drained: None,
+        }
+    }
+
+    /// Finds out how far the database has followed the journal, and what it lacks.
+    fn recover(&mut self, ctx: &mut Context<Self>) {
+        let (store, journal) = (self.store.clone(), self.journal.clone());
+        let found = async move {
+            let progress = within_deadline(store.progress(journal.node())).await?;
+            let mut ahead = Ahead::default();
+            let (mut after, last) = (progress.rows, journal.last());
+            while after < last {
+                let read = within_deadline(journal.read(after, READ_BYTES)).await;
+                let batches = read.map_err(|error| StoreError::Unavailable(error.into()))?;
+                let Some((newest, _)) = batches.last() else { break };
+                after = *newest;
+                // What came since the start is known.
+                batches.iter().filter(|(number, _)| *number <= last).for_each(|(n, b)| ahead.add(*n, b));
+            }
+            Ok::<_, StoreError>((progress, ahead))
+        };
+        ctx.spawn(found.into_actor(self).map(|found, actor, ctx| {
+            actor.reading.saw(&found);
+            match found {
+                Ok((progress, mut ahead)) => {
+                    actor.tail.iter().for_each(|entry| ahead.add(entry.number, &entry.batch));
+                    actor.ahead = ahead;
+                    actor.progress = Some(progress);
+                    actor.flush(ctx);
+                }
+                Err(_) => {
+                    let wait = BACKOFF.wait(actor.reading.failures(), actor.number);
+                    ctx.run_later(wait, Self::recover);
+                }
+            }
+        }));
+    }
+
+    /// Has the pending batch become durable, and resolves when it has.
+    fn accept(&mut self, ctx: &mut Context<Self>) -> ResponseFuture<()> {
+        let ticket = self.ticket;
+        if self.journaling.away().is_some() {
+            self.pass_on_unkept();
+        }
+        self.hurry(ctx);
+        let mut kept = self.kept.subscribe();
+        Box::pin(async move {
+            // A persister that is gone ends the daemon.
+            kept.wait_for(|kept| *kept >= ticket).await.ok();
+        })
+    }
+
+    /// Accepts what waits although it is not durable: people are told, and targets go on.
+    fn pass_on_unkept(&mut self) {
+        self.announce(&self.pending);
+        self.kept.send_replace(self.ticket);
+        let surplus = self.pending.results.len().saturating_sub(RESULTS_MAX);
+        if surplus > 0 {
+            self.pending.results.drain(..surplus);
+            self.drop_results(surplus as u64);
+        }
+    }
+
+    fn drop_results(&mut self, dropped: u64) {
+        if dropped > 0 {
+            self.results_dropped += dropped;
+            warn!("{dropped} single results left the journal to make room: they count, but are not in the history");
+        }
+    }
+
+    /// Arms the next batch: at once if somebody is to be told.
+    fn hurry(&mut self, ctx: &mut Context<Self>) {
+        if self.append_in_flight || self.pending.is_empty() || self.tail.unkept().is_some() {
+            return;
+        }
+        if self.pending.is_weighty() || self.drained.is_some() {
+            self.append(ctx);
+        } else if self.linger.is_none() {
+            self.linger = Some(ctx.run_later(LINGER, Self::append));
+        }
+    }
+
+    /// Hands the pending batch to the journal.
+    fn append(&mut self, ctx: &mut Context<Self>) {
+        if let Some(timer) = self.linger.take() {
+            ctx.cancel_future(timer);
+        }
+        if self.append_in_flight || self.pending.is_empty() || self.tail.unkept().is_some() {
+            return;
+        }
+        self.number += 1;
+        let batch = Arc::new(std::mem::take(&mut self.pending));
+        self.ahead.add(self.number, &batch);
+        self.tail.push(self.number, self.ticket, batch);
+        self.ticket += 1;
+        self.keep(ctx);
+    }
+
+    /// Hands the newest batch to the journal, for the first time or again.
+    fn keep(&mut self, ctx: &mut Context<Self>) {
+        let Some(entry) = self.tail.unkept().filter(|_| !self.append_in_flight) else {
+            return;
+        };
+        let Entry { number, ticket, batch, .. } = entry.clone();
+        let journal = self.journal.clone();
+        self.append_in_flight = true;
+        let appended = within_deadline(async move { journal.append(number, &batch).await });
+        ctx.spawn(appended.into_actor(self).map(move |result, actor, ctx| {
+            actor.append_in_flight = false;
+            actor.appended(number, ticket, result, ctx);
+        }));
+    }
+
+    fn appended(
+        &mut self,
+        number: u64,
+        ticket: u64,
+        result: Result<Appended, JournalError>,
+        ctx: &mut Context<Self>,
+    ) {
+        let first_failure = result.is_err() && self.journaling.away().is_none();
+        self.journaling.saw(&result);
+        if let Ok(appended) = result {
+            self.journal_state = appended;
+            self.drop_results(appended.dropped);
+            self.tail.kept(number);
+        } else {
+            let wait = BACKOFF.wait(self.journaling.failures(), number);
+            ctx.run_later(wait, Self::keep);
+        }
+        // Known to the listener already are those that were announced before; it minds.
+        if let Some(batch) = self.tail.batch(number) {
+            self.announce(&batch);
+        }
+        self.kept.send_if_modified(|kept| std::mem::replace(kept, ticket.max(*kept)) < ticket);
+        if first_failure {
+            self.pass_on_unkept();
+        }
+        self.hurry(ctx);
+        if self.drained.is_some() {
+            self.flush(ctx);
+        }
+    }
+
+    /// Tells the listener of the notifications that are new in `batch`.
+    fn announce(&self, batch: &Batch) {
+        let new = batch.notifications.iter().filter(|(_, news)| news.delivery.state == DeliveryState::Pending);
+        let new: Vec<_> = new
+            .filter_map(|(&id, news)| {
+                Some(Notification { id, notifier: news.notifier, alert: news.alert.clone()? })
+            })
+            .collect();
+        if let Some(listener) = self.listener.as_ref().filter(|_| !new.is_empty()) {
+            #[expect(clippy::disallowed_methods, reason = "one a batch with an edge; it bounds its own queues")]
+            listener.do_send(Announced(new));
         }
     }
 
     /// Begins a write if none is under way and there is something to write.
     fn flush(&mut self, ctx: &mut Context<Self>) {
-        if self.write_in_flight {
-            return;
-        }
-        if self.unwritten.is_empty() && !self.pending.is_empty() {
-            self.unwritten.push_back(Arc::new(std::mem::take(&mut self.pending)));
-        }
-        let Some(batch) = self.unwritten.front_mut() else {
-            self.answer_drain();
-            ctx.run_later(self.flush_interval, Self::flush);
+        let Some(progress) = self.progress.filter(|_| !self.write_in_flight) else {
             return;
         };
-        if batch.sequence == 0 {
-            self.sequence += 1;
-            Arc::make_mut(batch).sequence = self.sequence;
+        if self.packet.is_some() {
+            self.write(ctx);
+        } else if self.tail.is_whole() {
+            self.packet = self.tail.packet(self.journal.node());
+            match self.packet {
+                Some(_) => self.write(ctx),
+                None => self.rest(ctx),
+            }
+        } else {
+            self.write_in_flight = true;
+            let journal = self.journal.clone();
+            self.tail.begin_reading();
+            let read = within_deadline(async move { journal.read(progress.rows, READ_BYTES).await });
+            ctx.spawn(read.into_actor(self).map(|read, actor, ctx| {
+                actor.write_in_flight = false;
+                match read {
+                    Ok(batches) => actor.packet = actor.tail.packet_of(actor.journal.node(), batches),
+                    Err(error) => {
+                        error!("the journal cannot be read: {}", text::chain(&error));
+                        actor.tail.break_off();
+                    }
+                }
+                match actor.packet {
+                    Some(_) => actor.write(ctx),
+                    None => actor.rest(ctx),
+                }
+            }));
         }
-        let batch = batch.clone();
-        self.write_in_flight = true;
-        let store = self.store.clone();
-        let written = within_deadline(async move { store.write(&batch).await });
-        ctx.spawn(written.into_actor(self).map(|result, actor, ctx| actor.wrote(result, ctx)));
     }
 
-    fn wrote(&mut self, result: Result<(), StoreError>, ctx: &mut Context<Self>) {
-        self.write_in_flight = false;
-        self.writing.saw(&result);
-        match result {
-            Ok(()) => {
-                self.refusals = 0;
-                if let (Some(batch), Some(rows)) = (self.unwritten.pop_front(), &mut self.rows) {
-                    bring_up_to_date(Arc::make_mut(rows), &batch);
-                }
-            }
-            Err(StoreError::Unavailable(_)) => self.refusals = 0,
-            Err(refused) => {
-                self.refusals += 1;
-                if self.refusals >= REFUSALS {
-                    self.divide(&refused);
-                }
-            }
-        }
-        if self.writing.away().is_some() {
-            ctx.run_later(BACKOFF.wait(self.writing.failures(), self.sequence), Self::flush);
+    fn write(&mut self, ctx: &mut Context<Self>) {
+        let Some(packet) = self.packet.clone() else {
             return;
+        };
+        self.write_in_flight = true;
+        let (store, turn) = (self.store.clone(), self.turn.clone());
+        let written = async move {
+            let turn = turn.write_owned().await;
+            (within_deadline(store.write(&packet)).await, turn)
+        };
+        ctx.spawn(written.into_actor(self).map(|(result, _turn), actor, ctx| {
+            actor.write_in_flight = false;
+            actor.wrote(result, ctx);
+        }));
+    }
+
+    fn wrote(&mut self, result: Result<Vec<String>, StoreError>, ctx: &mut Context<Self>) {
+        self.writing.saw(&result);
+        let Ok(refused) = result else {
+            if self.drained.is_some() {
+                self.answer_drain();
+            }
+            ctx.run_later(BACKOFF.wait(self.writing.failures(), self.number), Self::flush);
+            return;
+        };
+        for row in refused {
+            error!("the database refused news, which are lost: {row}");
         }
-        if self.drained.is_some() {
+        if let Some(packet) = self.packet.take() {
+            self.ahead.remove(packet.through, &packet.batch);
+            self.tail.forget(packet.through);
+            self.progress.iter_mut().for_each(|progress| progress.rows = packet.through);
+            if let Some(rows) = &mut self.rows {
+                bring_up_to_date(Arc::make_mut(rows), &packet.batch);
+            }
+        }
+        // What the journal did not take, the database may have now.
+        self.hurry(ctx);
+        if self.drained.is_some() || !self.tail.is_whole() {
             self.flush(ctx);
         } else {
             ctx.run_later(self.flush_interval, Self::flush);
         }
     }
 
-    /// Looks for the row that the database refuses: in halves, until it stands alone and is given up.
-    fn divide(&mut self, refused: &StoreError) {
-        let Some(batch) = self.unwritten.pop_front() else {
-            return;
-        };
-        match Arc::unwrap_or_clone(batch).halves() {
-            Ok(halves) => halves.into_iter().for_each(|half| self.unwritten.push_front(Arc::new(half))),
-            Err(row) => {
-                let ids = row.targets.keys().map(|id| format!("target {id}"));
-                let ids = ids.chain(row.notifiers.keys().map(|id| format!("notifier {id}")));
-                let whose = ids.collect::<Vec<_>>().join(", ");
-                error!("the news of {whose} are lost: {}", text::chain(refused));
-            }
-        }
+    /// Everything is written for now.
+    fn rest(&mut self, ctx: &mut Context<Self>) {
+        self.answer_drain();
+        ctx.run_later(self.flush_interval, Self::flush);
     }
 
-    fn waiting(&self) -> usize {
-        let count = |batch: &Batch| batch.targets.len() + batch.notifiers.len();
-        count(&self.pending) + self.unwritten.iter().map(|batch| count(batch)).sum::<usize>()
-    }
-
+    /// Answers who waits for the end, if what is left is durable.
     fn answer_drain(&mut self) {
+        if self.append_in_flight || !self.pending.is_empty() || self.tail.unkept().is_some() {
+            return;
+        }
         for waiting in self.drained.iter_mut().flat_map(std::mem::take) {
             // Whoever waited may have left at its deadline.
             waiting.send(0).ok();
         }
     }
 
-    /// The rows with everything that waits.
+    /// The rows with everything that the database lacks.
     fn with_news(&self, mut rows: Rows) -> Rows {
-        for batch in self.unwritten.iter().map(|batch| &**batch).chain([&self.pending]) {
-            bring_up_to_date(&mut rows, batch);
-        }
+        self.ahead.apply(&mut rows);
+        bring_up_to_date(&mut rows, &self.pending);
         rows
+    }
+
+    fn waiting(&self) -> usize {
+        let gathered = self.pending.targets.keys().filter(|id| self.ahead.status(**id).is_none());
+        self.ahead.targets().count() + gathered.count()
     }
 
     fn statuses(&self) -> [usize; 4] {
         let mut statuses = [0; 4];
         let known = self.rows.iter().flat_map(|rows| &rows.targets);
         for row in known.filter(|row| row.definition.enabled) {
-            let unwritten = self.unwritten.iter().find_map(|batch| batch.targets.get(&row.id));
-            let news = self.pending.targets.get(&row.id).or(unwritten);
-            let status = news.map_or(row.state.status, |news| news.status);
+            let pending = self.pending.targets.get(&row.id).map(|news| news.status);
+            let status = pending.or(self.ahead.status(row.id)).unwrap_or(row.state.status);
             statuses[Status::ALL.iter().position(|s| *s == status).unwrap_or(0)] += 1;
         }
         statuses
     }
+
+    /// The notifications that a result makes.
+    fn route(&self, event: &ProbeCompleted) -> Vec<Notification> {
+        let Some((edge, told)) = event.edge.and_then(|edge| Some((edge, Event::of(edge)?))) else {
+            return Vec::new();
+        };
+        let alert = Alert {
+            event: told,
+            at: event.at,
+            target: AlertTarget::from(&*event.target),
+            status: edge.to,
+            previous_status: edge.from,
+            incident: event.incident,
+            outcome: event.outcome.clone(),
+            tally: event.tally,
+        };
+        let notifiers = self.rows.as_ref().map_or(&[][..], |rows| &rows.notifiers);
+        routing::notifications(&Arc::new(alert), &event.target.options, notifiers)
+    }
 }
 
-/// Changes rows as writing the batch changes the database.
-fn bring_up_to_date(rows: &mut Rows, batch: &Batch) {
-    for row in &mut rows.targets {
-        if let Some(news) = batch.targets.get(&row.id) {
-            news.apply(&mut row.state);
-        }
-    }
-    for row in &mut rows.notifiers {
-        if let Some(news) = batch.notifiers.get(&row.id) {
-            row.pass_count += news.delivered;
-            row.fail_count += news.failed;
-        }
-    }
-}
-
-async fn read(store: Arc<dyn Store>) -> Result<Rows, StoreError> {
-    let both = try_join(store.load_targets(), store.load_notifiers());
-    let (targets, notifiers) = within_deadline(both).await?;
-    Ok(Rows { targets, notifiers })
+/// Reads the rows. Until the guard is dropped nothing is written, so that they fit to what is known to be ahead.
+async fn read(
+    store: Arc<dyn Store>,
+    turn: Arc<RwLock<()>>,
+) -> (Result<Rows, StoreError>, OwnedRwLockReadGuard<()>) {
+    let turn = turn.read_owned().await;
+    let both = within_deadline(try_join(store.load_targets(), store.load_notifiers())).await;
+    (both.map(|(targets, notifiers)| Rows { targets, notifiers }), turn)
 }
 
 impl Actor for Persister {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        self.flush(ctx);
+        self.recover(ctx);
     }
 }
 
 impl Handler<ProbeCompleted> for Persister {
-    type Result = ();
+    type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, event: ProbeCompleted, _: &mut Context<Self>) {
-        let edge = event.edge.map(|edge| (edge, event.incident));
-        let news = TargetNews::of(&event.outcome, event.at, event.status, edge);
-        match self.pending.targets.get_mut(&event.target.id) {
-            Some(earlier) => earlier.merge(news),
-            None => {
-                self.pending.targets.insert(event.target.id, news);
-            }
+    fn handle(&mut self, event: ProbeCompleted, ctx: &mut Context<Self>) -> Self::Result {
+        let ProbeCompleted { target, at, outcome, status, edge, incident, slots, .. } = &event;
+        self.pending.add(target.id, TargetNews::of(outcome, *at, *status, *edge, *incident));
+        self.pending.results.extend(RawResult::of(target, *at, *status, outcome, *slots));
+        for notification in self.route(&event) {
+            self.pending.tell(notification.id, NotificationNews::new(&notification));
         }
+        self.accept(ctx)
     }
 }
 
-impl Handler<DeliveryEnded> for Persister {
+impl Handler<DeliveryChanged> for Persister {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, changed: DeliveryChanged, ctx: &mut Context<Self>) -> Self::Result {
+        self.pending.tell(changed.id, changed.news);
+        self.accept(ctx)
+    }
+}
+
+impl Handler<Resend> for Persister {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, Resend(notification): Resend, ctx: &mut Context<Self>) -> Self::Result {
+        self.pending.tell(notification.id, NotificationNews::new(&notification));
+        self.accept(ctx)
+    }
+}
+
+impl Handler<Listen> for Persister {
     type Result = ();
 
-    fn handle(&mut self, ended: DeliveryEnded, _: &mut Context<Self>) {
-        let news = NotifierNews { delivered: ended.delivered.into(), failed: (!ended.delivered).into() };
-        self.pending.notifiers.entry(ended.notifier).or_default().merge(news);
+    fn handle(&mut self, Listen(listener): Listen, _: &mut Context<Self>) {
+        self.listener = Some(listener);
+    }
+}
+
+impl Handler<LoadUndelivered> for Persister {
+    type Result = ResponseFuture<Result<Vec<Parcel>, JournalError>>;
+
+    fn handle(&mut self, LoadUndelivered { most }: LoadUndelivered, _: &mut Context<Self>) -> Self::Result {
+        let journal = self.journal.clone();
+        Box::pin(within_deadline(async move { journal.undelivered(most).await }))
     }
 }
 
@@ -260,12 +539,18 @@ impl Handler<LoadRows> for Persister {
     type Result = ResponseActFuture<Self, Result<Arc<Rows>, StoreError>>;
 
     fn handle(&mut self, _: LoadRows, _: &mut Context<Self>) -> Self::Result {
-        let read = read(self.store.clone()).into_actor(self);
-        Box::pin(read.map(|rows, actor, _| {
+        if self.progress.is_none() {
+            // Old states would be taken for new ones.
+            let reason = "the journal was not looked through yet";
+            return Box::pin(async move { Err(StoreError::Unavailable(reason.into())) }.into_actor(self));
+        }
+        let read = read(self.store.clone(), self.turn.clone()).into_actor(self);
+        Box::pin(read.map(|(rows, _turn), actor, _| {
             actor.reading.saw(&rows);
-            let rows = Arc::new(rows?);
-            actor.rows = Some(rows.clone());
-            Ok(rows)
+            let rows = rows?;
+            let current = Arc::new(actor.with_news(rows.clone()));
+            actor.rows = Some(Arc::new(rows));
+            Ok(current)
         }))
     }
 }
@@ -278,12 +563,10 @@ impl Handler<ListRows> for Persister {
             let rows = self.with_news(Rows::clone(rows));
             return Box::pin(async move { Ok(rows) }.into_actor(self));
         }
-        let read = read(self.store.clone()).into_actor(self);
-        Box::pin(read.map(|rows, actor, _| match (rows, &actor.rows) {
+        let read = read(self.store.clone(), self.turn.clone()).into_actor(self);
+        Box::pin(read.map(|(rows, _turn), actor, _| match (rows, &actor.rows) {
             (Err(StoreError::Unavailable(_)), Some(known)) => Ok(actor.with_news(Rows::clone(known))),
-            // What cannot be written stands in no row.
-            (Ok(rows), _) if actor.writing.away().is_some() => Ok(actor.with_news(rows)),
-            (rows, _) => rows,
+            (rows, _) => rows.map(|rows| actor.with_news(rows)),
         }))
     }
 }
@@ -295,173 +578,35 @@ impl Handler<GetPersistence> for Persister {
         Persistence {
             backend: self.store.backend(),
             away: self.writing.away().or(self.reading.away()).cloned(),
+            journal_away: self.journaling.away().cloned(),
+            journal_bytes: self.journal_state.bytes,
+            results_dropped: self.results_dropped,
             results_waiting: self.waiting(),
             targets: self.statuses(),
         }
     }
 }
 
-/// Writes everything; answers when it is written.
+impl Handler<GetProgress> for Persister {
+    type Result = Option<Progress>;
+
+    fn handle(&mut self, _: GetProgress, _: &mut Context<Self>) -> Self::Result {
+        self.progress
+    }
+}
+
+/// Makes everything durable; answers when it is, in the database too unless that is away.
 impl Handler<Drain> for Persister {
     type Result = ResponseFuture<usize>;
 
     fn handle(&mut self, _: Drain, ctx: &mut Context<Self>) -> Self::Result {
         let (written, all_written) = oneshot::channel();
         self.drained.get_or_insert_default().push(written);
+        self.hurry(ctx);
+        if self.progress.is_none() {
+            self.answer_drain();
+        }
         self.flush(ctx);
         Box::pin(async move { all_written.await.unwrap_or(0) })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use time::macros::datetime;
-    use tokio::time::{pause, sleep};
-
-    use super::*;
-    use crate::{
-        domain::{Cause, NotifierId, Outcome, Slots, Tally, TargetDefinition, TargetId},
-        testing::{
-            Fault, Faults, FaultyStore, MemoryStore, TestClock,
-            fixtures::{notifier_row, target_row},
-        },
-    };
-
-    struct House {
-        persister: Addr<Persister>,
-        store: MemoryStore,
-        faults: Faults,
-    }
-
-    /// A persister on a paused clock, over a store with one target and one notifier.
-    fn house() -> House {
-        pause();
-        let store = MemoryStore::default();
-        store.put_target(target_row(1, "home"));
-        store.put_notifier(notifier_row(1, "ops"));
-        let (faulty, faults) = FaultyStore::new(Arc::new(store.clone()));
-        let clock = Arc::new(TestClock::default());
-        let persister = Persister::new(Arc::new(faulty), clock, Duration::from_millis(500)).start();
-        House { persister, store, faults }
-    }
-
-    impl House {
-        async fn result(&self, outcome: Outcome, status: Status) {
-            let (target, _) = TargetDefinition::new("home", "http://h/").read(TargetId(1));
-            let event = ProbeCompleted {
-                target: Arc::new(target),
-                at: datetime!(2026-01-02 03:04:05.678 UTC),
-                outcome: Arc::new(outcome),
-                status,
-                edge: None,
-                incident: None,
-                tally: Tally::default(),
-                slots: Slots::default(),
-            };
-            self.persister.send(event).await.unwrap();
-        }
-
-        async fn pass(&self) {
-            self.result(Outcome::pass("200 OK"), Status::Pass).await;
-        }
-
-        fn passes(&self) -> u64 {
-            self.store.target(TargetId(1)).state.tally.pass_count
-        }
-
-        async fn persistence(&self) -> Persistence {
-            self.persister.send(GetPersistence).await.unwrap()
-        }
-    }
-
-    #[actix::test]
-    async fn results_are_written_together_within_the_flush_interval() {
-        let house = house();
-        house.pass().await;
-        house.pass().await;
-        assert_eq!((house.passes(), house.persistence().await.results_waiting), (0, 1));
-        sleep(Duration::from_millis(501)).await;
-        assert_eq!((house.passes(), house.persistence().await.results_waiting), (2, 0));
-    }
-
-    #[actix::test]
-    async fn no_result_is_lost_while_the_database_is_away_and_none_is_counted_twice() {
-        let house = house();
-        for fault in [Fault::Unavailable, Fault::Hangs, Fault::LosesAnswers] {
-            house.faults.set(fault);
-            for _ in 0..100 {
-                house.pass().await;
-                sleep(Duration::from_secs(1)).await;
-            }
-            let persistence = house.persistence().await;
-            assert!(persistence.away.is_some(), "{fault:?}");
-            assert!(persistence.results_waiting <= 2, "{fault:?}");
-            house.faults.set(Fault::None);
-            sleep(Duration::from_secs(60)).await;
-            assert!(house.persistence().await.away.is_none(), "{fault:?}");
-        }
-        assert_eq!(house.passes(), 300);
-    }
-
-    #[actix::test]
-    async fn a_row_that_is_refused_again_and_again_does_not_block_the_next() {
-        let house = house();
-        house.faults.set(Fault::RefusesWrites);
-        house.pass().await;
-        sleep(Duration::from_secs(60)).await;
-        assert_eq!(house.persistence().await.results_waiting, 0);
-        house.faults.set(Fault::None);
-        house.pass().await;
-        sleep(Duration::from_secs(60)).await;
-        assert_eq!(house.passes(), 1);
-    }
-
-    #[actix::test]
-    async fn deliveries_are_counted_in_the_notifiers_row() {
-        let house = house();
-        for delivered in [true, true, false] {
-            house.persister.send(DeliveryEnded { notifier: NotifierId(1), delivered }).await.unwrap();
-        }
-        sleep(Duration::from_secs(1)).await;
-        let row = house.store.notifier(NotifierId(1));
-        assert_eq!((row.pass_count, row.fail_count), (2, 1));
-    }
-
-    #[actix::test]
-    async fn lists_go_on_with_what_is_known_while_the_database_is_away() {
-        let house = house();
-        house.persister.send(LoadRows).await.unwrap().unwrap();
-        house.faults.set(Fault::Unavailable);
-        house.result(Outcome::fail(Cause::Dns, "no such host"), Status::Fail).await;
-        let rows = house.persister.send(ListRows).await.unwrap().unwrap();
-        assert_eq!(rows.targets[0].state.status, Status::Fail);
-        assert_eq!(rows.targets[0].state.tally.fail_count, 1);
-        assert_eq!(house.persistence().await.targets, [0, 0, 1, 0]);
-    }
-
-    #[actix::test]
-    async fn lists_show_what_cannot_be_written() {
-        let house = house();
-        house.faults.set(Fault::RefusesWrites);
-        house.result(Outcome::fail(Cause::Dns, "no such host"), Status::Fail).await;
-        sleep(Duration::from_millis(501)).await;
-        let rows = house.persister.send(ListRows).await.unwrap().unwrap();
-        assert_eq!(rows.targets[0].state.status, Status::Fail);
-    }
-
-    #[actix::test]
-    async fn without_any_rows_known_a_list_says_why_there_is_none() {
-        let house = house();
-        house.faults.set(Fault::Hangs);
-        let listed = house.persister.send(ListRows).await.unwrap();
-        assert_eq!(text::chain(&listed.unwrap_err()), "the database is not available: no answer within 10 s");
-    }
-
-    #[actix::test]
-    async fn a_drain_ends_when_everything_is_written() {
-        let house = house();
-        house.pass().await;
-        assert_eq!(house.persister.send(Drain).await.unwrap(), 0);
-        assert_eq!(house.passes(), 1);
     }
 }

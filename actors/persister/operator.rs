@@ -2,8 +2,9 @@
 
 use actix::prelude::*;
 
-use super::{Persister, link::within_deadline};
+use super::Persister;
 use crate::{
+    deadline::within_deadline,
     domain::{NotifierDefinition, NotifierId, TargetDefinition, TargetId},
     port::StoreError,
 };

@@ -139,6 +139,13 @@ pub struct NotificationFilter {
     pub most: usize,
 }
 
+impl NotificationFilter {
+    /// The newest `most` of all.
+    pub fn newest(most: usize) -> Self {
+        Self { id: None, target: None, incident: None, failed: false, most }
+    }
+}
+
 /// One notification.
 #[derive(Clone, Debug)]
 pub struct NotificationRow {

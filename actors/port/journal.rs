@@ -15,8 +15,8 @@ pub trait Journal: Send + Sync {
     /// Who writes it. The same after a restart, and no other journal has it.
     fn node(&self) -> Uuid;
 
-    /// The greatest number that it ever took; 0 if none.
-    async fn last(&self) -> Result<u64, JournalError>;
+    /// The greatest number that it had ever taken when it was opened; 0 if none.
+    fn last(&self) -> u64;
 
     /// Takes a batch under a number that is greater than all before. One that it has already is taken for done.
     ///

@@ -1,0 +1,326 @@
+//! Knows the past: brings results into the history, sums them up, lets old ones go, and answers about them.
+//!
+//! - hears: [`GetHistory`], [`GetResults`], [`GetIncidents`], [`GetNotifications`], [`Drain`]
+//! - says: [`GetProgress`] to the Persister
+//! - owns: how far the history follows the journal
+//! - timer: the next round, [`ROUND`] after the last one has ended
+//!
+//! # Design notes
+//!
+//! 2026-11: the journal is the only memory of results that are not in the history yet, so a restart loses none, and a
+//! round takes no input: it brings over what there is, sums up what is over, and drops what is old. What is cut off
+//! half-way is done by the next round. A minute may come in several parts; they add up.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use actix::prelude::*;
+use log::error;
+use time::OffsetDateTime;
+use tokio::{sync::Mutex, time::sleep};
+
+use crate::{
+    deadline::within_deadline,
+    domain::{RawResult, Resolution, Retention, Rollup, TargetId, minutes, text},
+    lifecycle::Drain,
+    port::{
+        Clock, IncidentRow, Journal, Kept, NotificationFilter, NotificationRow, Store, StoreError, Targets,
+    },
+    query::GetProgress,
+};
+
+/// How often the history is brought up to date.
+const ROUND: Duration = Duration::from_secs(60);
+
+/// About how many bytes of the journal are brought over at once: it bounds the memory of a round.
+const SLICE_BYTES: usize = 8 << 20;
+
+/// How long after its end a period is summed up.
+const GRACE: Duration = Duration::from_secs(2 * 60);
+
+/// The targets that are summed up at once.
+const TARGETS: usize = 200;
+
+/// The steps of a purge in one round, and the rest after each: others use the database too.
+const PURGE_STEPS: usize = 100;
+const PURGE_REST: Duration = Duration::from_millis(20);
+
+/// The incidents that are shown, and the notifications of one.
+const INCIDENTS_MAX: usize = 100;
+const NOTIFICATIONS_MAX: usize = 1_000;
+
+/// What did the results of a target come to, from `from` until before `until`?
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "Result<BTreeMap<OffsetDateTime, Rollup>, StoreError>")]
+pub struct GetHistory {
+    /// Which target.
+    pub target: TargetId,
+    /// From when; the entry into which it falls is the first.
+    pub from: OffsetDateTime,
+    /// Until when.
+    pub until: OffsetDateTime,
+    /// By what.
+    pub by: Resolution,
+}
+
+/// What were the single results of a target, from `from` until before `until`?
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "Result<Vec<RawResult>, StoreError>")]
+pub struct GetResults {
+    /// Which target.
+    pub target: TargetId,
+    /// From when.
+    pub from: OffsetDateTime,
+    /// Until when.
+    pub until: OffsetDateTime,
+}
+
+/// Which incidents did a target have, and who was told of each? The newest first.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "Result<Vec<(IncidentRow, Vec<NotificationRow>)>, StoreError>")]
+pub struct GetIncidents(pub TargetId);
+
+/// Which notifications were there? The newest first.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<Vec<NotificationRow>, StoreError>")]
+pub struct GetNotifications(pub NotificationFilter);
+
+/// Knows the past.
+pub struct Historian(Arc<Archive>);
+
+impl Historian {
+    /// A historian of this journal; `progress` knows how far the rows are written.
+    pub fn new(
+        store: Arc<dyn Store>,
+        journal: Arc<dyn Journal>,
+        progress: Recipient<GetProgress>,
+        retention: Retention,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let followed = Mutex::new(None);
+        Self(Arc::new(Archive { store, journal, progress, retention, clock, followed }))
+    }
+
+    fn round(&mut self, ctx: &mut Context<Self>) {
+        let archive = self.0.clone();
+        let round = async move {
+            archive.follow().await?;
+            archive.sum_up().await?;
+            archive.purge().await
+        };
+        ctx.spawn(round.into_actor(self).map(|done: Result<(), StoreError>, _, ctx| {
+            match done {
+                // That the database is away is told by the Persister, once.
+                Ok(()) | Err(StoreError::Unavailable(_)) => {}
+                Err(error) => error!("the history was not brought up to date: {}", text::chain(&error)),
+            }
+            ctx.run_later(ROUND, Self::round);
+        }));
+    }
+}
+
+/// What the rounds and the questions work on.
+struct Archive {
+    store: Arc<dyn Store>,
+    journal: Arc<dyn Journal>,
+    progress: Recipient<GetProgress>,
+    retention: Retention,
+    clock: Arc<dyn Clock>,
+    /// The last batch whose results are in the history; `None` before it was looked up.
+    followed: Mutex<Option<u64>>,
+}
+
+impl Archive {
+    /// Brings over the results of all batches whose rows are written, and lets go what the database has.
+    async fn follow(&self) -> Result<(), StoreError> {
+        let mut followed = self.followed.lock().await;
+        let Some(progress) = self.progress.send(GetProgress).await.ok().flatten() else {
+            return Ok(());
+        };
+        let mut after = followed.unwrap_or(progress.history);
+        while after < progress.rows {
+            let read = within_deadline(self.journal.read(after, SLICE_BYTES)).await;
+            let mut batches = read.map_err(|error| StoreError::Unavailable(error.into()))?;
+            batches.retain(|(number, _)| *number <= progress.rows);
+            let (Some((first, _)), Some((through, _))) = (batches.first(), batches.last()) else {
+                break;
+            };
+            let range = *first..=*through;
+            after = *through;
+            let minutes = minutes(batches.into_iter().flat_map(|(_, batch)| batch.results));
+            if !minutes.is_empty() {
+                within_deadline(self.store.write_minutes(self.journal.node(), range, &minutes)).await?;
+            }
+            *followed = Some(after);
+        }
+        // Where nothing is left to read, nothing was left to bring over.
+        *followed = Some(progress.rows);
+        let forgotten = within_deadline(self.journal.forget(progress.rows)).await;
+        forgotten.map_err(|error| StoreError::Unavailable(error.into()))
+    }
+
+    /// Sums up the hours and days that are over.
+    async fn sum_up(&self) -> Result<(), StoreError> {
+        for period in within_deadline(self.store.stale()).await? {
+            let Some(finer) = period.resolution.finer().filter(|_| period.end() + GRACE <= self.clock.now())
+            else {
+                continue;
+            };
+            let mut after = TargetId(0);
+            loop {
+                let targets = Targets::After { id: after, most: TARGETS };
+                let rows = self.store.rollups(finer, period.start, period.end(), targets);
+                let mut sums: BTreeMap<TargetId, Rollup> = BTreeMap::new();
+                for row in within_deadline(rows).await? {
+                    sums.entry(row.target).or_default().merge(&row.rollup);
+                }
+                let sums: Vec<_> = sums.into_iter().collect();
+                let Some((last, _)) = sums.last() else { break };
+                after = *last;
+                within_deadline(self.store.write_rollups(period, &sums)).await?;
+            }
+            within_deadline(self.store.summed_up(period)).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets go what is older than its time.
+    async fn purge(&self) -> Result<(), StoreError> {
+        let Retention { raw, minute, hour, day } = self.retention;
+        for (what, keep) in [
+            (Kept::Raw, raw),
+            (Kept::Rollup(Resolution::Minute), minute),
+            (Kept::Rollup(Resolution::Hour), hour),
+            (Kept::Rollup(Resolution::Day), day),
+        ] {
+            let Some(before) = keep.and_then(|keep| self.clock.now().checked_sub(keep.try_into().ok()?)) else {
+                continue;
+            };
+            for _ in 0..PURGE_STEPS {
+                if !within_deadline(self.store.purge(what, before)).await? {
+                    break;
+                }
+                sleep(PURGE_REST).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// The entries of a target; what is not summed up yet is summed up here.
+    async fn history(&self, asked: GetHistory) -> Result<BTreeMap<OffsetDateTime, Rollup>, StoreError> {
+        let GetHistory { target, from, until, by } = asked;
+        let mut entries = self.entries(by, from, until, target).await?;
+        let Some(finer) = by.finer() else {
+            return Ok(entries);
+        };
+        let stale = within_deadline(self.store.stale()).await?;
+        // A day has no entry yet, or an old one, as long as one of its hours has none.
+        let stale = stale.into_iter().filter(|period| period.resolution <= by);
+        let mut starts: Vec<_> = stale.map(|period| by.start_of(period.start)).collect();
+        starts.sort_unstable();
+        starts.dedup();
+        for start in starts.into_iter().filter(|start| (from..until).contains(start)) {
+            let parts = GetHistory { target, from: start, until: start + by.length(), by: finer };
+            let mut sum = Rollup::default();
+            Box::pin(self.history(parts)).await?.values().for_each(|part| sum.merge(part));
+            if sum != Rollup::default() {
+                entries.insert(start, sum);
+            }
+        }
+        Ok(entries)
+    }
+
+    async fn entries(
+        &self,
+        by: Resolution,
+        from: OffsetDateTime,
+        until: OffsetDateTime,
+        target: TargetId,
+    ) -> Result<BTreeMap<OffsetDateTime, Rollup>, StoreError> {
+        let mut entries: BTreeMap<OffsetDateTime, Rollup> = BTreeMap::new();
+        for row in within_deadline(self.store.rollups(by, from, until, Targets::One(target))).await? {
+            entries.entry(row.start).or_default().merge(&row.rollup);
+        }
+        Ok(entries)
+    }
+
+    async fn incidents(
+        &self,
+        target: TargetId,
+    ) -> Result<Vec<(IncidentRow, Vec<NotificationRow>)>, StoreError> {
+        let mut told = Vec::new();
+        for incident in within_deadline(self.store.incidents(target, INCIDENTS_MAX)).await? {
+            let of_incident = NotificationFilter {
+                target: Some(target),
+                incident: Some(incident.incident.id),
+                ..NotificationFilter::newest(NOTIFICATIONS_MAX)
+            };
+            let notifications = within_deadline(self.store.notifications(&of_incident)).await?;
+            told.push((incident, notifications));
+        }
+        Ok(told)
+    }
+}
+
+impl Actor for Historian {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.run_later(ROUND, Self::round);
+    }
+}
+
+impl Handler<GetHistory> for Historian {
+    type Result = ResponseFuture<Result<BTreeMap<OffsetDateTime, Rollup>, StoreError>>;
+
+    fn handle(&mut self, asked: GetHistory, _: &mut Context<Self>) -> Self::Result {
+        let archive = self.0.clone();
+        Box::pin(async move {
+            archive.follow().await?;
+            archive.history(GetHistory { from: asked.by.start_of(asked.from), ..asked }).await
+        })
+    }
+}
+
+impl Handler<GetResults> for Historian {
+    type Result = ResponseFuture<Result<Vec<RawResult>, StoreError>>;
+
+    fn handle(&mut self, asked: GetResults, _: &mut Context<Self>) -> Self::Result {
+        let archive = self.0.clone();
+        Box::pin(async move {
+            archive.follow().await?;
+            within_deadline(archive.store.results(asked.target, asked.from, asked.until)).await
+        })
+    }
+}
+
+impl Handler<GetIncidents> for Historian {
+    type Result = ResponseFuture<Result<Vec<(IncidentRow, Vec<NotificationRow>)>, StoreError>>;
+
+    fn handle(&mut self, GetIncidents(target): GetIncidents, _: &mut Context<Self>) -> Self::Result {
+        let archive = self.0.clone();
+        Box::pin(async move { archive.incidents(target).await })
+    }
+}
+
+impl Handler<GetNotifications> for Historian {
+    type Result = ResponseFuture<Result<Vec<NotificationRow>, StoreError>>;
+
+    fn handle(&mut self, GetNotifications(filter): GetNotifications, _: &mut Context<Self>) -> Self::Result {
+        let archive = self.0.clone();
+        Box::pin(async move { within_deadline(archive.store.notifications(&filter)).await })
+    }
+}
+
+/// Brings over what there is; answers when it is done.
+impl Handler<Drain> for Historian {
+    type Result = ResponseFuture<usize>;
+
+    fn handle(&mut self, _: Drain, _: &mut Context<Self>) -> Self::Result {
+        let archive = self.0.clone();
+        Box::pin(async move {
+            // What is left stays in the journal.
+            archive.follow().await.ok();
+            0
+        })
+    }
+}
