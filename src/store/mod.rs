@@ -8,6 +8,7 @@
 //! pool for every migration, so that neither the lock nor the session's `sql_mode` holds, and on SQLite
 //! wants the transaction for itself that keeps two daemons apart.
 
+mod claim;
 mod error;
 mod mysql;
 mod news;

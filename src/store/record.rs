@@ -1,16 +1,27 @@
 //! The rows of what happened: as they are asked for, read, and written, on either backend.
 
+use std::collections::BTreeSet;
+
 use skypunch_actors::{
-    domain::{Delivery, Incident, NotifierId, RawResult, Rollup, Sketch, TargetId, Totals},
-    port::{IncidentRow, NotificationFilter, NotificationRow, RollupRow},
+    domain::{
+        Delivery, HistoryMinute, Incident, NotifierId, Period, RawResult, Resolution, Rollup, Sketch, TargetId,
+        Totals,
+    },
+    port::{IncidentRow, NotificationFilter, NotificationRow, RollupRow, Stale},
 };
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    pack,
+    pack::unpack,
     row::{Cell, count},
 };
+
+/// The most rows that are deleted at once: others wait meanwhile.
+pub(super) const PURGE_ROWS: u64 = 1_000;
+
+/// The most such steps for what is left of targets that an operator deleted.
+pub(super) const PURGE_STEPS: usize = 20;
 
 /// The columns of `rollups` that hold a [`Rollup`], but for `sketch`.
 pub(super) const ROLLUP_COLUMNS: &str = "done, late, skipped, passed, failed, causes, covered_s, \
@@ -82,11 +93,15 @@ pub(super) fn notification<'a>(cells: impl IntoIterator<Item = Cell<'a>>) -> Opt
     })
 }
 
-/// Reads [`ROLLUP_COLUMNS`], and a sketch. One that cannot be read costs the quantiles only.
-pub(super) fn rollup<'a>(cells: impl IntoIterator<Item = Cell<'a>>, sketch: Option<&[u8]>) -> Rollup {
+/// Reads `target_id, start,` [`ROLLUP_COLUMNS`], and a sketch. One that cannot be read costs the quantiles only.
+pub(super) fn rollup_row<'a>(
+    cells: impl IntoIterator<Item = Cell<'a>>,
+    sketch: Option<&[u8]>,
+) -> Option<RollupRow> {
     let mut cells = cells.into_iter();
     let mut next = || cells.next().unwrap_or(Cell::Null);
-    Rollup {
+    let (target, start) = (TargetId(next().optional_count()?), next().time()?);
+    let rollup = Rollup {
         done: next().count(),
         late: next().count(),
         skipped: next().count(),
@@ -100,7 +115,28 @@ pub(super) fn rollup<'a>(cells: impl IntoIterator<Item = Cell<'a>>, sketch: Opti
             max_us: next().optional_count(),
             sketch: sketch.and_then(|bytes| Sketch::from_bytes(bytes).ok()).unwrap_or_default(),
         },
-    }
+    };
+    Some(RollupRow { target, start, rollup })
+}
+
+/// Reads `resolution, start, mark`.
+pub(super) fn stale<'a>(cells: impl IntoIterator<Item = Cell<'a>>) -> Option<Stale> {
+    let mut cells = cells.into_iter();
+    let mut next = || cells.next().unwrap_or(Cell::Null);
+    let (resolution, start) = (next().text()?.parse().ok()?, next().time()?);
+    let mark = Uuid::parse_str(&next().text()?).ok()?;
+    Some(Stale { period: Period { resolution, start }, mark })
+}
+
+/// Reads `minute, pack`.
+pub(super) fn pack<'a>(cells: impl IntoIterator<Item = Cell<'a>>) -> Option<(OffsetDateTime, String)> {
+    let mut cells = cells.into_iter();
+    Some((cells.next()?.time()?, cells.next()?.text()?))
+}
+
+/// Reads an id.
+pub(super) fn target_id<'a>(cells: impl IntoIterator<Item = Cell<'a>>) -> Option<TargetId> {
+    cells.into_iter().next()?.optional_count().map(TargetId)
 }
 
 /// Puts the parts of one entry together; they follow each other.
@@ -115,6 +151,18 @@ pub(super) fn add_up(parts: impl IntoIterator<Item = RollupRow>) -> Vec<RollupRo
         }
     }
     whole
+}
+
+/// The hours in which some minutes lie.
+pub(super) fn hours(minutes: &[HistoryMinute]) -> BTreeSet<Period> {
+    let resolution = Resolution::Hour;
+    minutes.iter().map(|minute| Period { resolution, start: resolution.start_of(minute.start) }).collect()
+}
+
+/// The latest start of an entry that ended before `before`.
+pub(super) fn last_start(resolution: Resolution, before: OffsetDateTime) -> OffsetDateTime {
+    let length = resolution.length().try_into().expect("a day is not too long");
+    before.saturating_sub(length)
 }
 
 /// What the column `causes` holds: `{"timeout":2}`, or NULL.
@@ -135,12 +183,13 @@ pub(super) fn results(
     from: OffsetDateTime,
     until: OffsetDateTime,
 ) -> Vec<RawResult> {
-    let unpacked = packs.into_iter().flat_map(|(minute, pack)| pack::unpack(target, minute, &pack));
+    let unpacked = packs.into_iter().flat_map(|(minute, pack)| unpack(target, minute, &pack));
     let mut results: Vec<_> = unpacked.filter(|result| (from..until).contains(&result.at())).collect();
     results.sort_by_key(|result| result.at_ms);
     results
 }
 
-fn limit(most: usize) -> i64 {
+/// A number of rows as SQL takes it.
+pub(super) fn limit(most: usize) -> i64 {
     i64::try_from(most).unwrap_or(i64::MAX)
 }

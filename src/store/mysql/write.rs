@@ -91,7 +91,10 @@ const DELIVERY_COLUMNS: &[(&str, &str)] = &[
 ];
 
 /// Writes a packet; tells of what the database refused.
-pub(super) async fn write(connection: &mut Conn, packet: &Packet) -> Result<Vec<String>, StoreError> {
+pub(super) async fn write(
+    connection: &mut Conn,
+    packet: &Packet,
+) -> std::result::Result<Vec<String>, StoreError> {
     let Packet { node, first, through, batch } = packet;
     let number = number(connection, *node).await.map_err(error::store)?;
     let transaction = connection.start_transaction(TxOpts::default()).await;
@@ -290,4 +293,17 @@ fn delivery_row(delivery: &Delivery) -> [Value; 4] {
         last_error.as_deref().into(),
         time_text(delivery.at).into(),
     ]
+}
+
+/// Deletes a target, its incidents, and what came to its history meanwhile; tells how many targets that were.
+/// The target goes first, as in a packet: who locks rows in another order may wait for one that waits for him.
+pub(super) async fn delete_target(connection: &mut Conn, id: TargetId) -> Result<u64> {
+    let mut transaction = connection.start_transaction(TxOpts::default()).await?;
+    transaction.exec_drop("DELETE FROM targets WHERE id = ?", (id.0,)).await?;
+    let deleted = transaction.affected_rows();
+    for table in ["incidents", "result_packs", "rollups"] {
+        transaction.exec_drop(format!("DELETE FROM {table} WHERE target_id = ?"), (id.0,)).await?;
+    }
+    transaction.commit().await?;
+    Ok(deleted)
 }
