@@ -236,7 +236,7 @@ impl Persister {
     fn drop_results(&mut self, dropped: u64) {
         if dropped > 0 {
             self.results_dropped += dropped;
-            warn!("{dropped} single results left the journal to make room: they count, but are not in the history");
+            warn!("the journal has no room for {dropped} single results: they count, but are not in the history");
         }
     }
 
@@ -393,7 +393,8 @@ impl Persister {
         }
         if let Some(packet) = self.packet.take() {
             self.ahead.remove(packet.through, &packet.batch);
-            self.tail.forget(packet.through);
+            let lost = self.tail.forget(packet.through);
+            self.drop_results(lost as u64);
             self.progress.iter_mut().for_each(|progress| progress.rows = packet.through);
             if let Some(rows) = &mut self.rows {
                 bring_up_to_date(Arc::make_mut(rows), &packet.batch);
@@ -419,9 +420,10 @@ impl Persister {
         if self.append_in_flight || !self.pending.is_empty() || self.tail.unkept().is_some() {
             return;
         }
+        let left = self.waiting();
         for waiting in self.drained.iter_mut().flat_map(std::mem::take) {
             // Whoever waited may have left at its deadline.
-            waiting.send(0).ok();
+            waiting.send(left).ok();
         }
     }
 
@@ -595,7 +597,8 @@ impl Handler<GetProgress> for Persister {
     }
 }
 
-/// Makes everything durable; answers when it is, in the database too unless that is away.
+/// Makes everything durable; answers when it is, in the database too unless that is away: then with the number of
+/// rows that have news.
 impl Handler<Drain> for Persister {
     type Result = ResponseFuture<usize>;
 

@@ -4,6 +4,9 @@ use std::{net::SocketAddr, num::NonZero, ops::RangeInclusive, path::PathBuf, thr
 
 use super::{DatabaseTls, DatabaseUrl};
 
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
 /// A key whose values are read as `T`.
 pub(super) struct Key<T> {
     /// Section and name, separated by a dot.
@@ -43,18 +46,24 @@ impl<T> Key<T> {
 }
 
 /// Name and default of every key.
-pub(super) const ALL: [(&str, &str); 13] = [
+pub(super) const ALL: [(&str, &str); 19] = [
     STATE_DIR.entry(),
     DATABASE_URL.entry(),
     DATABASE_TLS.entry(),
     DATABASE_CA_FILE.entry(),
     DATABASE_FLUSH_INTERVAL.entry(),
+    JOURNAL_MAX_BYTES.entry(),
     DAEMON_RELOAD_INTERVAL.entry(),
     DAEMON_SOCKET.entry(),
     DAEMON_SOCKET_MODE.entry(),
     DAEMON_SHUTDOWN_TIMEOUT.entry(),
     PROBE_THREADS.entry(),
     PROBE_USER_AGENT.entry(),
+    HISTORY_RAW.entry(),
+    HISTORY_MINUTE.entry(),
+    HISTORY_HOUR.entry(),
+    HISTORY_DAY.entry(),
+    NOTIFY_GIVE_UP_AFTER.entry(),
     LOG_CONFIG.entry(),
     WEB_LISTEN.entry(),
 ];
@@ -83,6 +92,11 @@ pub(super) const DATABASE_FLUSH_INTERVAL: Key<Duration> =
         duration(text, Duration::from_millis(10)..=Duration::from_secs(60))
     });
 
+pub(super) const JOURNAL_MAX_BYTES: Key<u64> =
+    Key::text("journal.max_bytes", "1GiB", "a size from 1MiB to 1TiB", |text| {
+        size(text, bytesize::MIB..=bytesize::TIB)
+    });
+
 pub(super) const DAEMON_RELOAD_INTERVAL: Key<Duration> =
     Key::text("daemon.reload_interval", "1s", "a duration from 100ms to 1h", |text| {
         duration(text, Duration::from_millis(100)..=Duration::from_secs(3600))
@@ -109,6 +123,25 @@ pub(super) const PROBE_USER_AGENT: Key<String> = Key::text(
     "printable ASCII, not blank",
     header_value,
 );
+
+pub(super) const HISTORY_RAW: Key<Option<Duration>> =
+    Key::text("history.raw", "7d", "a duration from 1h, or \"forever\"", |text| retention(text, HOUR));
+
+pub(super) const HISTORY_MINUTE: Key<Option<Duration>> =
+    Key::text("history.minute", "30d", "a duration from 1d, or \"forever\"", |text| retention(text, DAY));
+
+pub(super) const HISTORY_HOUR: Key<Option<Duration>> =
+    Key::text("history.hour", "1y", "a duration from 2d, or \"forever\"", |text| retention(text, 2 * DAY));
+
+pub(super) const HISTORY_DAY: Key<Option<Duration>> =
+    Key::text("history.day", "forever", "a duration from 2d, or \"forever\"", |text| {
+        retention(text, 2 * DAY)
+    });
+
+pub(super) const NOTIFY_GIVE_UP_AFTER: Key<Duration> =
+    Key::text("notify.give_up_after", "24h", "a duration from 1min to 30d", |text| {
+        duration(text, Duration::from_secs(60)..=30 * DAY)
+    });
 
 pub(super) const LOG_CONFIG: Key<Option<PathBuf>> =
     Key::text("log.config", "", "a log4rs YAML file, or \"\" for the built-in log", optional_path);
@@ -169,6 +202,19 @@ fn duration(text: &str, range: RangeInclusive<Duration>) -> Result<Duration, Str
     if range.contains(&duration) { Ok(duration) } else { Err("out of range".to_owned()) }
 }
 
+/// What is summed up from entries must have seen them before they go.
+fn retention(text: &str, shortest: Duration) -> Result<Option<Duration>, String> {
+    if text == "forever" {
+        return Ok(None);
+    }
+    duration(text, shortest..=Duration::MAX).map(Some)
+}
+
+fn size(text: &str, range: RangeInclusive<u64>) -> Result<u64, String> {
+    let size = text.parse::<bytesize::ByteSize>().map_err(|_| "not a size".to_owned())?.as_u64();
+    if range.contains(&size) { Ok(size) } else { Err("out of range".to_owned()) }
+}
+
 fn octal_mode(text: &str) -> Result<u32, String> {
     let octal = matches!(text.len(), 3..=4) && text.bytes().all(|digit| matches!(digit, b'0'..=b'7'));
     let mode = octal.then(|| u32::from_str_radix(text, 8).ok()).flatten();
@@ -219,6 +265,16 @@ mod tests {
         accepts(&DATABASE_FLUSH_INTERVAL, &["10ms", "60s", "1min"], &["9ms", "60s 1ms", "1", ""]);
         accepts(&DAEMON_RELOAD_INTERVAL, &["100ms", "1h"], &["99ms", "61min", "-1s"]);
         accepts(&DAEMON_SHUTDOWN_TIMEOUT, &["1s", "10min"], &["999ms", "601s", "forever"]);
+        accepts(
+            &JOURNAL_MAX_BYTES,
+            &["1MiB", "1048576", "1.5 GiB", "2gb", "1TiB"],
+            &["1023KiB", "1025GiB", "1", "-1MiB", "1 parsec", ""],
+        );
+        accepts(&HISTORY_RAW, &["1h", "forever", "10y"], &["59min", "0", "never", ""]);
+        accepts(&HISTORY_MINUTE, &["1d", "forever"], &["23h"]);
+        accepts(&HISTORY_HOUR, &["2d", "forever"], &["47h"]);
+        accepts(&HISTORY_DAY, &["2d", "400d"], &["1d", "Forever"]);
+        accepts(&NOTIFY_GIVE_UP_AFTER, &["1min", "30d"], &["59s", "31d", "forever"]);
         accepts(&PROBE_THREADS, &["0", "1", "256"], &["257", "-1", "1.5", "four"]);
         accepts(&DAEMON_SOCKET_MODE, &["0600", "660", "0777"], &["0800", "1777", "77", "0o600", "+600"]);
     }

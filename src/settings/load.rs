@@ -9,9 +9,11 @@ use figment::{
     Figment,
     value::{Dict, Value},
 };
+use skypunch_actors::domain::Retention;
 
 use super::{
-    Daemon, Database, Fault, Loaded, Log, Overrides, Probe, Settings, SettingsError, Surroundings, Web,
+    Daemon, Database, Fault, Journal, Loaded, Log, Notify, Overrides, Probe, Settings,
+    SettingsError, Surroundings, Web,
     key::{self, Form, Key},
     layer::{self, Layer, Origin},
     state_dir,
@@ -129,6 +131,7 @@ fn read(reader: &mut Reader<'_>, surroundings: &Surroundings) -> Result<Settings
             ca_file: reader.read(&key::DATABASE_CA_FILE).map(|path| beside.join(path)),
             flush_interval: reader.read(&key::DATABASE_FLUSH_INTERVAL),
         },
+        journal: Journal { max_bytes: reader.read(&key::JOURNAL_MAX_BYTES) },
         daemon: Daemon {
             reload_interval: reader.read(&key::DAEMON_RELOAD_INTERVAL),
             socket: state_dir.join(reader.read(&key::DAEMON_SOCKET)),
@@ -139,6 +142,13 @@ fn read(reader: &mut Reader<'_>, surroundings: &Surroundings) -> Result<Settings
             threads: reader.read(&key::PROBE_THREADS),
             user_agent: reader.read(&key::PROBE_USER_AGENT),
         },
+        history: Retention {
+            raw: reader.read(&key::HISTORY_RAW),
+            minute: reader.read(&key::HISTORY_MINUTE),
+            hour: reader.read(&key::HISTORY_HOUR),
+            day: reader.read(&key::HISTORY_DAY),
+        },
+        notify: Notify { give_up_after: reader.read(&key::NOTIFY_GIVE_UP_AFTER) },
         log: Log { config: reader.read(&key::LOG_CONFIG).map(|path| beside.join(path)) },
         web: Web { listen: reader.read(&key::WEB_LISTEN) },
         state_dir,

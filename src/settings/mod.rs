@@ -19,6 +19,8 @@ mod surroundings;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use skypunch_actors::domain::Retention;
+
 pub use self::{
     database_url::DatabaseUrl,
     error::{Fault, SettingsError},
@@ -33,10 +35,16 @@ pub struct Settings {
     pub state_dir: PathBuf,
     /// The database.
     pub database: Database,
+    /// The journal.
+    pub journal: Journal,
     /// The daemon.
     pub daemon: Daemon,
     /// How targets are probed.
     pub probe: Probe,
+    /// How long the past is kept.
+    pub history: Retention,
+    /// How people are told.
+    pub notify: Notify,
     /// The log.
     pub log: Log,
     /// The HTTP server.
@@ -69,6 +77,13 @@ pub enum DatabaseTls {
     Verify,
 }
 
+/// `[journal]`
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Journal {
+    /// What it may hold, in bytes.
+    pub max_bytes: u64,
+}
+
 /// `[daemon]`
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Daemon {
@@ -89,6 +104,13 @@ pub struct Probe {
     pub threads: usize,
     /// What probes call themselves.
     pub user_agent: String,
+}
+
+/// `[notify]`
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Notify {
+    /// When a notification that finds no way has expired.
+    pub give_up_after: Duration,
 }
 
 /// `[log]`
@@ -144,6 +166,11 @@ impl Settings {
     /// The pid file.
     pub fn pid_file(&self) -> PathBuf {
         self.state_dir.join("skypunch.pid")
+    }
+
+    /// Where the journal is kept.
+    pub fn journal_dir(&self) -> PathBuf {
+        self.state_dir.join("journal")
     }
 
     /// The built-in log.

@@ -86,8 +86,13 @@ fn defaults_alone_are_enough() {
     assert_eq!(settings.state_dir, Path::new("/var/lib/skypunch"));
     assert_eq!(settings.database.url, DatabaseUrl::Sqlite("/var/lib/skypunch/skypunch.db".into()));
     assert_eq!(settings.database.flush_interval, Duration::from_millis(500));
+    assert_eq!(settings.journal.max_bytes, 1 << 30);
+    assert_eq!(settings.journal_dir(), Path::new("/var/lib/skypunch/journal"));
     assert_eq!(settings.daemon.socket, Path::new("/var/lib/skypunch/skypunch.sock"));
     assert_eq!(settings.daemon.socket_mode, 0o600);
+    assert_eq!(settings.history.raw, Some(Duration::from_secs(7 * 24 * 3600)));
+    assert_eq!(settings.history.day, None);
+    assert_eq!(settings.notify.give_up_after, Duration::from_secs(24 * 3600));
     assert_eq!(settings.log.config, None);
     assert_eq!(port(&settings), 8900);
 }
