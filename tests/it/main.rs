@@ -13,6 +13,7 @@ mod first_light;
 mod fuzz;
 mod harness;
 mod http_options;
+mod journal;
 mod judgement;
 mod kinds;
 mod logging;
