@@ -160,13 +160,15 @@ impl Archive {
 
     /// Sums up the hours and days that are over.
     async fn sum_up(&self) -> Result<(), StoreError> {
-        for period in within_deadline(self.store.stale()).await? {
+        for stale in within_deadline(self.store.stale()).await? {
+            let period = stale.period;
             let Some(finer) = period.resolution.finer().filter(|_| period.end() + GRACE <= self.clock.now())
             else {
                 continue;
             };
             let mut after = TargetId(0);
-            loop {
+            let mut current = true;
+            while current {
                 let targets = Targets::After { id: after, most: TARGETS };
                 let rows = self.store.rollups(finer, period.start, period.end(), targets);
                 let mut sums: BTreeMap<TargetId, Rollup> = BTreeMap::new();
@@ -176,9 +178,12 @@ impl Archive {
                 let sums: Vec<_> = sums.into_iter().collect();
                 let Some((last, _)) = sums.last() else { break };
                 after = *last;
-                within_deadline(self.store.write_rollups(period, &sums)).await?;
+                // Something came in meanwhile: the next round sums it up.
+                current = within_deadline(self.store.write_rollups(stale, &sums)).await?;
             }
-            within_deadline(self.store.summed_up(period)).await?;
+            if current {
+                within_deadline(self.store.summed_up(stale)).await?;
+            }
         }
         Ok(())
     }
@@ -214,7 +219,7 @@ impl Archive {
         };
         let stale = within_deadline(self.store.stale()).await?;
         // A day has no entry yet, or an old one, as long as one of its hours has none.
-        let stale = stale.into_iter().filter(|period| period.resolution <= by);
+        let stale = stale.into_iter().map(|stale| stale.period).filter(|period| period.resolution <= by);
         let mut starts: Vec<_> = stale.map(|period| by.start_of(period.start)).collect();
         starts.sort_unstable();
         starts.dedup();

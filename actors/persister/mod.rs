@@ -368,6 +368,7 @@ impl Persister {
             return;
         };
         self.write_in_flight = true;
+        self.journal.mark(packet.through);
         let (store, turn) = (self.store.clone(), self.turn.clone());
         let written = async move {
             let turn = turn.write_owned().await;
