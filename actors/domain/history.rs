@@ -1,9 +1,9 @@
 //! What probes found over time: single results, and what they come to over a minute, an hour or a day.
 
-use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
+use std::{collections::BTreeMap, fmt, panic::catch_unwind, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use sketches_ddsketch::{Config, DDSketch};
+use sketches_ddsketch::DDSketch;
 use time::{OffsetDateTime, Time, UtcOffset};
 
 use super::{Cause, Outcome, Slots, Status, Target, TargetId};
@@ -296,7 +296,7 @@ impl Totals {
 }
 
 /// The distribution of some values, right to one hundredth of each.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Sketch(DDSketch);
 
 /// The bytes are not those of a sketch.
@@ -305,18 +305,17 @@ pub struct Sketch(DDSketch);
 pub struct SketchError;
 
 impl Sketch {
-    /// The relative error of a quantile.
-    const ACCURACY: f64 = 0.01;
-    /// Enough for microseconds up to an hour.
-    const BINS: u32 = 1_100;
-
     /// Reads what [`Sketch::to_bytes`] wrote.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, SketchError> {
-        let read = DDSketch::from_java_bytes(bytes).map_err(|_| SketchError)?;
-        let mut sketch = Self::default();
-        // Of another accuracy it could be added to none of ours.
-        sketch.0.merge(&read).map_err(|_| SketchError)?;
-        Ok(sketch)
+        let read = || {
+            let read = DDSketch::from_java_bytes(bytes).ok()?;
+            let mut sketch = Self::default();
+            // Of another accuracy it could be added to none of ours.
+            sketch.0.merge(&read).ok()?;
+            Some(sketch)
+        };
+        // The library counts on the keys of bins to be those of numbers.
+        catch_unwind(read).ok().flatten().ok_or(SketchError)
     }
 
     /// The bytes of a sketch, in the format of the DDSketch libraries.
@@ -326,12 +325,6 @@ impl Sketch {
 
     fn merge(&mut self, other: &Self) {
         self.0.merge(&other.0).expect("every sketch has the same accuracy");
-    }
-}
-
-impl Default for Sketch {
-    fn default() -> Self {
-        Self(DDSketch::new(Config::new(Self::ACCURACY, Self::BINS, 1.0)))
     }
 }
 
@@ -381,6 +374,7 @@ pub fn minutes(results: impl IntoIterator<Item = RawResult>) -> Vec<HistoryMinut
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use sketches_ddsketch::Config;
     use time::macros::datetime;
 
     use super::*;
