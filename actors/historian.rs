@@ -125,7 +125,8 @@ struct Archive {
     progress: Recipient<GetProgress>,
     retention: Retention,
     clock: Arc<dyn Clock>,
-    /// The last batch whose results are in the history; `None` before it was looked up.
+    /// The last batch whose results are in the history; `None` is to be looked up, as after a write that failed,
+    /// which may have been done all the same.
     followed: Mutex<Option<u64>>,
 }
 
@@ -136,7 +137,11 @@ impl Archive {
         let Some(progress) = self.progress.send(GetProgress).await.ok().flatten() else {
             return Ok(());
         };
-        let mut after = followed.unwrap_or(progress.history);
+        let node = self.journal.node();
+        let mut after = match followed.take() {
+            Some(after) => after,
+            None => within_deadline(self.store.progress(node)).await?.history,
+        };
         while after < progress.rows {
             let read = within_deadline(self.journal.read(after, SLICE_BYTES)).await;
             let mut batches = read.map_err(|error| StoreError::Unavailable(error.into()))?;
@@ -148,9 +153,8 @@ impl Archive {
             after = *through;
             let minutes = minutes(batches.into_iter().flat_map(|(_, batch)| batch.results));
             if !minutes.is_empty() {
-                within_deadline(self.store.write_minutes(self.journal.node(), range, &minutes)).await?;
+                within_deadline(self.store.write_minutes(node, range, &minutes)).await?;
             }
-            *followed = Some(after);
         }
         // Where nothing is left to read, nothing was left to bring over.
         *followed = Some(progress.rows);
@@ -160,7 +164,8 @@ impl Archive {
 
     /// Sums up the hours and days that are over.
     async fn sum_up(&self) -> Result<(), StoreError> {
-        for period in within_deadline(self.store.stale()).await? {
+        'stale: for stale in within_deadline(self.store.stale()).await? {
+            let period = stale.period;
             let Some(finer) = period.resolution.finer().filter(|_| period.end() + GRACE <= self.clock.now())
             else {
                 continue;
@@ -176,9 +181,12 @@ impl Archive {
                 let sums: Vec<_> = sums.into_iter().collect();
                 let Some((last, _)) = sums.last() else { break };
                 after = *last;
-                within_deadline(self.store.write_rollups(period, &sums)).await?;
+                if !within_deadline(self.store.write_rollups(stale, &sums)).await? {
+                    // More has come: the next round sums it all up.
+                    continue 'stale;
+                }
             }
-            within_deadline(self.store.summed_up(period)).await?;
+            within_deadline(self.store.summed_up(stale)).await?;
         }
         Ok(())
     }
@@ -214,7 +222,7 @@ impl Archive {
         };
         let stale = within_deadline(self.store.stale()).await?;
         // A day has no entry yet, or an old one, as long as one of its hours has none.
-        let stale = stale.into_iter().filter(|period| period.resolution <= by);
+        let stale = stale.into_iter().map(|stale| stale.period).filter(|period| period.resolution <= by);
         let mut starts: Vec<_> = stale.map(|period| by.start_of(period.start)).collect();
         starts.sort_unstable();
         starts.dedup();
