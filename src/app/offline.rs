@@ -29,6 +29,8 @@ impl Journal for NoJournal {
         Ok(Vec::new())
     }
 
+    fn mark(&self, _: u64) {}
+
     async fn forget(&self, _: u64) -> Result<(), JournalError> {
         Ok(())
     }

@@ -14,6 +14,7 @@ mod first_light;
 mod fuzz;
 mod harness;
 mod http_options;
+mod journal;
 mod judgement;
 mod kinds;
 mod logging;
