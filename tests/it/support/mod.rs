@@ -3,6 +3,7 @@
 pub mod digest;
 pub mod dns;
 pub mod http;
+pub mod http2;
 pub mod keystone;
 pub mod mariadb;
 pub mod memory;
