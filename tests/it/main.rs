@@ -6,6 +6,7 @@ mod architecture;
 mod auth;
 mod cli;
 mod config;
+mod connection;
 mod control;
 mod crashes;
 mod docs;
