@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{
-    Kinds,
+    Kinds, KindsError,
     core::Core,
     database::{self, DatabaseError},
 };
@@ -22,7 +22,6 @@ use crate::{
     clock::SystemClock,
     control::{Actors, Api, BindError, DaemonActors, Pidfile, PidfileError, Server},
     logging::{self, LoggingError, Terminal},
-    probe::UserAgentError,
     settings::{Settings, SettingsError, create_state_dir},
     web::{self, Web},
 };
@@ -45,9 +44,9 @@ pub enum RunError {
     /// The database cannot be used.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// The settings of the probes cannot be used.
+    /// The kinds of probes or of notifiers cannot be used.
     #[error(transparent)]
-    Probes(#[from] UserAgentError),
+    Kinds(#[from] KindsError),
     /// The control socket cannot be used.
     #[error(transparent)]
     Control(#[from] BindError),

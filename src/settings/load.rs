@@ -11,7 +11,8 @@ use figment::{
 };
 
 use super::{
-    Daemon, Database, Fault, Loaded, Log, Overrides, Probe, Settings, SettingsError, Surroundings, Web,
+    Daemon, Database, Fault, Loaded, Log, Notify, Overrides, Probe, Settings, SettingsError, Surroundings,
+    Web,
     key::{self, Form, Key},
     layer::{self, Layer, Origin},
     state_dir,
@@ -141,6 +142,10 @@ fn read(reader: &mut Reader<'_>, surroundings: &Surroundings) -> Result<Settings
         },
         log: Log { config: reader.read(&key::LOG_CONFIG).map(|path| beside.join(path)) },
         web: Web { listen: reader.read(&key::WEB_LISTEN) },
+        notify: Notify {
+            sinks_dir: reader.read(&key::NOTIFY_SINKS_DIR).map(|path| beside.join(path)),
+            allow_exec: reader.read(&key::NOTIFY_ALLOW_EXEC),
+        },
         state_dir,
     })
 }
@@ -167,8 +172,10 @@ impl Reader<'_> {
                 let text = number.to_i128().map(|n| n.to_string()).unwrap_or_default();
                 (key.parse)(&text).map_err(|problem| format!("{text}: {problem}"))
             }
+            (Value::Bool(_, truth), Form::Truth) => (key.parse)(&truth.to_string()),
             (_, Form::Text) => Err("must be a text in quotes".to_owned()),
             (_, Form::Number) => Err("must be a whole number".to_owned()),
+            (_, Form::Truth) => Err("must be true or false, without quotes".to_owned()),
         };
         parsed.unwrap_or_else(|problem| {
             let place = match origin {

@@ -41,6 +41,8 @@ pub struct Settings {
     pub log: Log,
     /// The HTTP server.
     pub web: Web,
+    /// How people are told.
+    pub notify: Notify,
 }
 
 /// `[database]`
@@ -103,6 +105,15 @@ pub struct Log {
 pub struct Web {
     /// Where it listens; `None` is nowhere.
     pub listen: Option<SocketAddr>,
+}
+
+/// `[notify]`
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Notify {
+    /// A directory of further kinds of notifiers.
+    pub sinks_dir: Option<PathBuf>,
+    /// Whether rows may name commands.
+    pub allow_exec: bool,
 }
 
 /// What the command line says about the configuration.
