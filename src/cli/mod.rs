@@ -5,12 +5,14 @@
 //! | `args` | what can be said |
 //! | `daemon` | `start`, `stop`: the process in the background |
 //! | `query` | whatever is asked of the daemon, or of the database |
+//! | `kinds` | what kinds of notifiers there are |
 //! | `show`, `table` | answers as tables |
 //! | `error` | failures, and how the process ends then |
 
 mod args;
 mod daemon;
 mod error;
+mod kinds;
 mod query;
 mod show;
 mod table;
@@ -65,6 +67,9 @@ pub trait Program {
 
     /// Checks log configuration, database and every row. Changes nothing.
     async fn check(&self, settings: &Settings) -> Findings;
+
+    /// The kinds of notifiers, as the objects that `--json` prints.
+    fn kinds(&self, settings: &Settings) -> Result<Value, Failure>;
 
     /// Creates the database, or brings it up to date. Returns what was done, in a line.
     async fn migrate(&self, settings: &Settings) -> Result<String, Failure>;
@@ -138,6 +143,12 @@ async fn perform(
         Command::Targets(targets) => {
             let choice = choose(&targets.choice)?;
             Query::of_rows(settings, json, program).await?.rows(TARGETS, choice).await
+        }
+        Command::Notifiers(args::Notifiers { choice })
+            if choice.first().is_some_and(|word| word == "kinds") =>
+        {
+            let kinds = program.kinds(settings).map_err(CliError::Program)?;
+            kinds::show(&kinds, &choice[1..], json)
         }
         Command::Notifiers(notifiers) => {
             let choice = choose(&notifiers.choice)?;

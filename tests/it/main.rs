@@ -20,6 +20,7 @@ mod judgement;
 mod kinds;
 mod logging;
 mod migration;
+mod notifier_kinds;
 mod probe;
 mod repository;
 mod resolver;

@@ -79,6 +79,11 @@ impl Server {
         Self::start_on("127.0.0.1:0", script, None).await
     }
 
+    /// A server with a script for each connection in turn; the last one is that of all others too.
+    pub async fn start_in_turn(scripts: Vec<Vec<Act>>) -> Self {
+        Self::serve("127.0.0.1:0", scripts, None).await
+    }
+
     /// The same behind TLS.
     pub async fn start_tls(script: Vec<Act>, config: ServerConfig) -> Self {
         Self::start_on("127.0.0.1:0", script, Some(config)).await
@@ -86,11 +91,15 @@ impl Server {
 
     /// The same at an address of choice.
     pub async fn start_on(address: &str, script: Vec<Act>, tls: Option<ServerConfig>) -> Self {
+        Self::serve(address, vec![script], tls).await
+    }
+
+    async fn serve(address: &str, scripts: Vec<Vec<Act>>, tls: Option<ServerConfig>) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Seen::default());
         let acceptor = tls.map(|config| TlsAcceptor::from(Arc::new(config)));
-        let task = tokio::spawn(accept(listener, script, acceptor, Arc::clone(&seen)));
+        let task = tokio::spawn(accept(listener, scripts, acceptor, Arc::clone(&seen)));
         Self { address, seen, task }
     }
 
@@ -131,11 +140,14 @@ impl Drop for Server {
     }
 }
 
-async fn accept(listener: TcpListener, script: Vec<Act>, tls: Option<TlsAcceptor>, seen: Arc<Seen>) {
+async fn accept(listener: TcpListener, scripts: Vec<Vec<Act>>, tls: Option<TlsAcceptor>, seen: Arc<Seen>) {
+    let mut turn = 0;
     while let Ok((stream, _)) = listener.accept().await {
         stream.set_nodelay(true).unwrap();
         seen.connections.fetch_add(1, Ordering::Relaxed);
-        let (script, tls, seen) = (script.clone(), tls.clone(), Arc::clone(&seen));
+        let script = scripts.get(turn).or(scripts.last()).cloned().unwrap_or_default();
+        turn += 1;
+        let (tls, seen) = (tls.clone(), Arc::clone(&seen));
         tokio::spawn(async move {
             if script.iter().any(|act| matches!(act, Act::Reset)) {
                 reset_on_close(&stream);
