@@ -20,12 +20,18 @@ pub trait Journal: Send + Sync {
 
     /// Takes a batch under a number that is greater than all before. One that it has already is taken for done.
     ///
-    /// When it is full, it lets the oldest single results go, and nothing else.
+    /// When it is full, it lets the oldest single results go, and nothing else; the batches that they were part of
+    /// may become one, under the number of the last.
     async fn append(&self, number: u64, batch: &Batch) -> Result<Appended, JournalError>;
 
     /// The batches whose numbers are greater than `after`, in order, as many as come to about `bytes`, and one
     /// at least if there is any.
     async fn read(&self, after: u64, bytes: usize) -> Result<Vec<(u64, Batch)>, JournalError>;
+
+    /// The database is about to be given the batches up to `through`, and none after it, or has them: those that
+    /// become one later, to make room, lie all before or all behind that number. Holds at once, and outlasts the
+    /// process with the next batch that is taken; a number that [`Journal::read`] ended with is marked by that.
+    fn mark(&self, through: u64);
 
     /// Lets the batches up to `through` go: they stand in the database.
     async fn forget(&self, through: u64) -> Result<(), JournalError>;

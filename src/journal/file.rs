@@ -1,27 +1,29 @@
 //! The file: its tables, and what is done with them.
 
 use std::{
+    borrow::Cow,
     fs::{DirBuilder, OpenOptions},
-    io,
+    io, mem,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    sync::PoisonError,
     time::Duration,
 };
 
-use log::{info, warn};
+use log::warn;
 use rusqlite::{
-    Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Statement, Transaction, TransactionBehavior,
+    Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior,
 };
 use skypunch_actors::{
-    domain::{Batch, Notification, NotificationNews, Parcel, text},
+    domain::{Batch, Notification, NotificationNews, Parcel},
     port::Appended,
 };
 use uuid::Uuid;
 
 use super::{
-    JUMP,
+    Marks,
     codec::{self, CodecError, FORMAT},
-    error::{Failure, OpenError, is_damage},
+    error::{Failure, OpenError},
     fold, salvage,
     spare::Spare,
 };
@@ -41,6 +43,7 @@ pub(super) const TABLES: &str = "
         body BLOB NOT NULL
     ) STRICT;
     CREATE INDEX batches_with_results ON batches (number) WHERE results > 0;
+    CREATE TABLE marks (number INTEGER PRIMARY KEY) STRICT;
     CREATE TABLE outbox (
         place INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL UNIQUE, notifier INTEGER NOT NULL,
         format INTEGER NOT NULL, checksum INTEGER NOT NULL, body BLOB NOT NULL
@@ -55,6 +58,8 @@ const PUT_META: &str = "INSERT OR REPLACE INTO meta (id, node, last, checksum) V
 
 pub(super) const PUT_BATCH: &str = "
     INSERT OR REPLACE INTO batches (number, results, format, checksum, body) VALUES (?1, ?2, ?3, ?4, ?5)";
+
+pub(super) const PUT_MARK: &str = "INSERT OR IGNORE INTO marks (number) VALUES (?1)";
 
 const SELECT_BATCHES: &str =
     "SELECT number, results, format, checksum, body FROM batches WHERE number > ?1 ORDER BY number";
@@ -87,6 +92,7 @@ const PAGES_KEPT: u64 = 4_096;
 const PAGES_FREED: u64 = 512;
 
 /// A batch on its way into the file.
+#[derive(Clone)]
 pub(super) struct Entry {
     number: u64,
     results: usize,
@@ -124,33 +130,30 @@ pub(super) struct File {
     spare: Spare,
     /// Single results that went in calls that failed afterwards.
     dropped: u64,
+    marks: Marks,
 }
 
 impl File {
     /// Opens the file in `directory`; makes it, or mends it, where that is needed.
-    pub(super) fn open(directory: &Path, max_bytes: u64) -> Result<Self, OpenError> {
+    pub(super) fn open(directory: &Path, max_bytes: u64, marks: Marks) -> Result<Self, OpenError> {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
         made.map_err(|e| OpenError::Directory { directory: directory.to_owned(), source: e.into() })?;
         salvage::finish(directory)?;
-        match Self::open_as_it_is(directory, max_bytes) {
+        match Self::open_as_it_is(directory, max_bytes, marks.clone()) {
             Err(Failure::Open(error)) => Err(*error),
             Err(failure) if failure.is_damage() => {
                 salvage::salvage(directory, &failure, None)?;
-                Self::open_as_it_is(directory, max_bytes).map_err(|failure| explain(directory, failure))
+                Self::open_as_it_is(directory, max_bytes, marks)
+                    .map_err(|failure| explain(directory, failure))
             }
             opened => opened.map_err(|failure| explain(directory, failure)),
         }
     }
 
-    fn open_as_it_is(directory: &Path, max_bytes: u64) -> Result<Self, Failure> {
+    fn open_as_it_is(directory: &Path, max_bytes: u64, marks: Marks) -> Result<Self, Failure> {
         let path = path(directory);
-        // A log that is left over was not written back: the last process was killed, or the power was lost.
-        let torn = log_path(directory).exists();
         let connection = connect(&path, directory)?;
-        let (node, last) = match read_meta(&connection)? {
-            Some((node, last)) => (node, if torn { last + JUMP } else { last }),
-            None => (Uuid::now_v7(), 0),
-        };
+        let (node, last) = read_meta(&connection)?.unwrap_or_else(|| (Uuid::now_v7(), 0));
         let sum = |table| -> rusqlite::Result<u64> {
             let sql = format!("SELECT coalesce(sum(length(body)), 0) FROM {table}");
             connection.query_row(&sql, (), |row| row.get::<_, i64>(0)).map(i64::cast_unsigned)
@@ -169,6 +172,7 @@ impl File {
             synced: true,
             spare: Spare::take(directory),
             dropped: 0,
+            marks,
         };
         // Who it is must be known for ever once anybody has been told.
         put_meta(&file.connection, file.node, file.last)?;
@@ -188,46 +192,37 @@ impl File {
         if entry.number > self.last {
             i64::try_from(entry.number).map_err(|_| Failure::Number(entry.number))?;
             match self.mending(|file| file.try_append(entry)) {
-                Err(failure) if failure.is_full() => self.append_to_full_disk(entry, failure)?,
+                Err(failure) if failure.is_full() => self.append_to_full_disk(entry)?,
                 appended => {
                     appended?;
                     self.spare.retake();
                 }
             }
         }
-        let dropped = std::mem::take(&mut self.dropped);
-        if dropped > 0 {
-            info!("the journal is full; {dropped} of the oldest single results were let go");
-        }
-        Ok(Appended { dropped, bytes: self.bytes })
+        Ok(Appended { dropped: mem::take(&mut self.dropped), bytes: self.bytes })
     }
 
     /// Makes do with the room that the file has.
-    fn append_to_full_disk(&mut self, entry: &Entry, mut failure: Failure) -> Result<(), Failure> {
+    fn append_to_full_disk(&mut self, entry: &Entry) -> Result<(), Failure> {
         if self.spare.give_up() {
-            warn!("the disk of the journal is full; the oldest single results make room for what is new");
+            warn!("the disk of the journal is full: the oldest single results make room for what is new");
         }
-        let needed = 2 * entry.body.len() as u64;
+        let mut entry = Cow::Borrowed(entry);
         loop {
             self.write_back();
             let before = self.dropped;
-            match self.mending(|file| file.make_room(needed)) {
-                Ok(()) => {}
-                Err(error) if error.is_full() => {}
-                Err(error) => return Err(error),
+            match self.mending(|file| file.make_room(2 * entry.body.len() as u64)) {
+                Err(error) if !error.is_full() => return Err(error),
+                _ => {}
             }
             let made = self.dropped > before;
-            let rest = (!made && entry.results > 0).then(|| entry.without_results());
-            match self.mending(|file| file.try_append(rest.as_ref().unwrap_or(entry))) {
-                Err(error) if error.is_full() => failure = error,
-                Ok(()) => {
-                    self.dropped += rest.map_or(0, |_| entry.results as u64);
-                    return Ok(());
-                }
-                Err(error) => return Err(error),
+            if !made && entry.results > 0 {
+                self.dropped += entry.results as u64;
+                entry = Cow::Owned(entry.without_results());
             }
-            if !made {
-                return Err(failure);
+            match self.mending(|file| file.try_append(&entry)) {
+                Err(error) if error.is_full() && made => {}
+                done => return done,
             }
         }
     }
@@ -237,16 +232,14 @@ impl File {
         let mut bytes = self.bytes;
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let size = entry.body.len() as u64;
+        let marks = put_marks(&transaction, &self.marks)?;
         let mut dropped =
             fold::fold(&transaction, &mut bytes, self.max_bytes.saturating_sub(size), self.max_bytes)?;
-        let poor;
-        let entry = if bytes + size > self.max_bytes && entry.results > 0 {
+        let mut entry = Cow::Borrowed(entry);
+        if bytes + size > self.max_bytes && entry.results > 0 {
             dropped += entry.results as u64;
-            poor = entry.without_results();
-            &poor
-        } else {
-            entry
-        };
+            entry = Cow::Owned(entry.without_results());
+        }
         put_batch(&transaction, entry.number, entry.results as u64, &entry.body)?;
         bytes += entry.body.len() as u64;
         for (id, news) in &entry.notifications {
@@ -255,6 +248,7 @@ impl File {
         put_meta(&transaction, self.node, entry.number)?;
         transaction.commit()?;
         (self.bytes, self.last) = (bytes, entry.number);
+        self.marked(&marks);
         self.dropped += dropped;
         Ok(())
     }
@@ -264,9 +258,11 @@ impl File {
         let mut bytes = self.bytes;
         let limit = bytes.saturating_sub(needed);
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let marks = put_marks(&transaction, &self.marks)?;
         let dropped = fold::fold(&transaction, &mut bytes, limit, self.max_bytes)?;
         transaction.commit()?;
         self.bytes = bytes;
+        self.marked(&marks);
         self.dropped += dropped;
         Ok(())
     }
@@ -275,6 +271,9 @@ impl File {
     pub(super) fn read(&mut self, after: u64, bytes: usize) -> Result<Vec<(u64, Batch)>, Failure> {
         self.mending(|file| loop {
             let (batches, unreadable) = file.read_some(after, bytes)?;
+            if let Some((last, _)) = batches.last() {
+                file.mark(*last);
+            }
             let again = batches.is_empty() && !unreadable.is_empty();
             file.skip(&unreadable)?;
             if !again {
@@ -327,6 +326,7 @@ impl File {
                 |row| row.get(0),
             )?;
             file.connection.execute("DELETE FROM batches WHERE number <= ?1", [through])?;
+            file.connection.execute("DELETE FROM marks WHERE number < ?1", [through])?;
             file.bytes = file.bytes.saturating_sub(freed.cast_unsigned());
             let free: u64 =
                 file.connection.query_row("PRAGMA freelist_count", (), |row| row.get::<_, i64>(0))?.cast_unsigned();
@@ -372,13 +372,26 @@ impl File {
                 self.connection = Connection::open_in_memory()?;
                 salvage::salvage(&self.directory, &failure, Some((self.node, self.last)))
                     .map_err(Box::new)?;
-                let dropped = self.dropped;
-                *self = Self::open_as_it_is(&self.directory, self.max_bytes)?;
-                self.dropped = dropped;
+                let opened = Self::open_as_it_is(&self.directory, self.max_bytes, self.marks.clone())?;
+                *self = Self { dropped: self.dropped, ..opened };
                 work(self)
             }
             done => done,
         }
+    }
+
+    /// Marks a number at once, or with the next batch if the disk has no room for that.
+    fn mark(&self, number: u64) {
+        let put = || self.connection.prepare_cached(PUT_MARK)?.execute([number.cast_signed()]);
+        if put().is_err() {
+            self.marks.lock().unwrap_or_else(PoisonError::into_inner).insert(number);
+        }
+    }
+
+    /// Those marks are in the file now.
+    fn marked(&self, marks: &[u64]) {
+        let mut waiting = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.retain(|mark| !marks.contains(mark));
     }
 
     /// Sets whether a commit waits for the disk. SQLite takes that outside of a transaction only.
@@ -473,6 +486,16 @@ pub(super) fn put_meta(connection: &Connection, node: Uuid, last: u64) -> rusqli
 
 fn meta_checksum(node: Uuid, last: i64) -> u32 {
     codec::checksum(node.as_bytes(), SCHEMA, &last.to_le_bytes())
+}
+
+/// Writes the marks that wait, and tells which they are.
+fn put_marks(transaction: &Transaction<'_>, marks: &Marks) -> rusqlite::Result<Vec<u64>> {
+    let waiting: Vec<u64> = marks.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
+    let mut put = transaction.prepare_cached(PUT_MARK)?;
+    for mark in &waiting {
+        put.execute([mark.cast_signed()])?;
+    }
+    Ok(waiting)
 }
 
 /// A row of `batches`.
@@ -575,10 +598,10 @@ impl StoredNotification {
         codec::read_notification(self.format, &self.body)
     }
 
-    pub(super) fn put(&self, put: &mut Statement<'_>) -> rusqlite::Result<()> {
+    pub(super) fn put(&self, connection: &Connection) -> rusqlite::Result<()> {
         let values =
             (self.id.as_bytes(), self.notifier.cast_signed(), self.format, self.checksum, &self.body);
-        put.execute(values)?;
+        connection.prepare_cached(PUT_NOTIFICATION)?.execute(values)?;
         Ok(())
     }
 }
@@ -618,16 +641,8 @@ pub(super) fn put_notification(
     let after = size(&body);
     let checksum = codec::checksum(&notification_key(id, merged.notifier.0), FORMAT, &body);
     let stored = StoredNotification { id, notifier: merged.notifier.0, format: FORMAT, checksum, body };
-    stored.put(&mut connection.prepare_cached(PUT_NOTIFICATION)?)?;
+    stored.put(connection)?;
     Ok(after - before)
-}
-
-/// Copies a row of the outbox as it is.
-pub(super) fn copy_notification(
-    connection: &Connection,
-    stored: &StoredNotification,
-) -> rusqlite::Result<()> {
-    stored.put(&mut connection.prepare_cached(PUT_NOTIFICATION)?)
 }
 
 fn size(body: &[u8]) -> i64 {
@@ -637,9 +652,4 @@ fn size(body: &[u8]) -> i64 {
 fn parcel(id: Uuid, news: NotificationNews) -> Option<Parcel> {
     let notification = Notification { id, notifier: news.notifier, alert: news.alert? };
     Some(Parcel { notification, delivery: news.delivery })
-}
-
-/// The text of an error with all that led to it.
-pub(super) fn told(error: &dyn std::error::Error) -> String {
-    text::chain(error)
 }

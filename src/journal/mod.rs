@@ -17,9 +17,9 @@
 //! neither the table of what is undelivered in the same transaction, nor the folding in the middle, nor twenty
 //! years of torn files behind them.
 //!
-//! 2026-11: numbers jump by [`JUMP`] when the last process did not end in good order. After a loss of power the
-//! newest batches may be gone here and yet stand in the database, which would take new ones under their
-//! numbers for written.
+//! 2026-11: batches are merged when results go, since what they say of targets takes up as much room as the results
+//! do, and comes to one entry a target. That must not cross the number up to which the database has them,
+//! or it would count some twice: hence the marks, which are kept in a table for the time after a restart.
 
 pub mod codec;
 mod error;
@@ -28,7 +28,11 @@ mod fold;
 mod salvage;
 mod spare;
 
-use std::path::Path;
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use async_trait::async_trait;
 use skypunch_actors::{
@@ -43,26 +47,29 @@ use crate::own_thread::OwnThread;
 use error::Failure;
 use file::{Entry, File};
 
-/// More numbers than a loss of power can take away: what was not synced fits into the log of SQLite.
-const JUMP: u64 = 1_000_000;
-
 /// A journal in one file.
 pub struct FileJournal {
     file: OwnThread<File>,
     node: Uuid,
+    last: u64,
+    marks: Marks,
 }
+
+/// Numbers that were marked, and are not in the file yet.
+type Marks = Arc<Mutex<BTreeSet<u64>>>;
 
 impl FileJournal {
     /// Opens the journal in `directory`, and makes one where there is none. It may hold `max_bytes`.
     pub async fn open(directory: &Path, max_bytes: u64) -> Result<Self, OpenError> {
-        let directory = directory.to_owned();
+        let (directory, marks) = (directory.to_owned(), Marks::default());
+        let of_file = marks.clone();
         let open = move || {
-            let file = File::open(&directory, max_bytes)?;
-            let node = file.node();
-            Ok::<_, OpenError>((file, node))
+            let file = File::open(&directory, max_bytes, of_file)?;
+            let known = (file.node(), file.last());
+            Ok::<_, OpenError>((file, known))
         };
-        let (file, node) = OwnThread::start("journal", open).await?;
-        Ok(Self { file, node })
+        let (file, (node, last)) = OwnThread::start("journal", open).await?;
+        Ok(Self { file, node, last, marks })
     }
 
     async fn run<R: Send + 'static>(
@@ -79,8 +86,8 @@ impl Journal for FileJournal {
         self.node
     }
 
-    async fn last(&self) -> Result<u64, JournalError> {
-        self.run(|file| Ok(file.last())).await
+    fn last(&self) -> u64 {
+        self.last
     }
 
     async fn append(&self, number: u64, batch: &Batch) -> Result<Appended, JournalError> {
@@ -90,6 +97,10 @@ impl Journal for FileJournal {
 
     async fn read(&self, after: u64, bytes: usize) -> Result<Vec<(u64, Batch)>, JournalError> {
         self.run(move |file| file.read(after, bytes)).await
+    }
+
+    fn mark(&self, through: u64) {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner).insert(through);
     }
 
     async fn forget(&self, through: u64) -> Result<(), JournalError> {

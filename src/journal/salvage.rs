@@ -4,42 +4,36 @@
 //! in the middle does it again, or has done it. Of damaged files the newest is kept, for whoever wants to know.
 
 use std::{
+    collections::BTreeSet,
     fs, io,
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
 use log::{error, warn};
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
+use skypunch_actors::domain::text;
 use uuid::Uuid;
 
 use super::{
-    JUMP,
     error::{Failure, OpenError},
     file::{self, StoredBatch, StoredNotification, TABLES},
 };
 
-/// How many numbers in a row are tried one by one where the way along them is broken.
-const TRIED: u64 = 10_000;
+/// How many keys in a row are tried one by one where the way along them is broken.
+const GUESSED: usize = 10_000;
 
-const SELECT_UP: &str = "
-    SELECT number, results, format, checksum, body FROM batches WHERE number > ?1 ORDER BY number";
+const SELECT_BATCH: &str = "SELECT number, results, format, checksum, body FROM batches WHERE number = ?1";
 
-const SELECT_DOWN: &str = "
-    SELECT number, results, format, checksum, body FROM batches WHERE number < ?1 ORDER BY number DESC";
+const SELECT_NOTIFICATION: &str = "SELECT id, notifier, format, checksum, body FROM outbox WHERE place = ?1";
 
-const SELECT_ONE: &str = "SELECT number, results, format, checksum, body FROM batches WHERE number = ?1";
-
-const SELECT_OUTBOX: &str = "SELECT id, notifier, format, checksum, body FROM outbox ORDER BY place";
-
-const SELECT_OUTBOX_DOWN: &str =
-    "SELECT id, notifier, format, checksum, body FROM outbox ORDER BY place DESC";
+const SELECT_SAVED: &str = "SELECT number, results, format, checksum, body FROM batches ORDER BY number";
 
 /// The bytes of the first page that say how SQLite reads all others.
 const FIRST_PAGE: usize = 4_096;
 
 /// What came of it.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Saved {
     batches: u64,
     notifications: u64,
@@ -68,7 +62,7 @@ pub(super) fn salvage(
         Failure::Io(error) => OpenError::Io(error),
         failure => OpenError::Sqlite { path: file::path(directory), source: failure.into() },
     };
-    warn!("the journal is damaged: {}", file::told(damage));
+    warn!("the journal is damaged: {}", text::chain(damage));
     let saved = copy(directory, known).map_err(explain)?;
     let kept = set_aside(directory)?;
     fs::rename(new_path(directory), file::path(directory))?;
@@ -100,13 +94,14 @@ fn copy(directory: &Path, known: Option<(Uuid, u64)>) -> Result<Saved, Failure> 
     match &from {
         Some(from) => {
             last = copy_batches(from, &transaction, &mut saved)?;
+            copy_marks(from, &transaction)?;
             copy_outbox(from, &transaction, &mut saved)?;
         }
         None => saved.whole = false,
     }
     let read = from.as_ref().and_then(|from| file::read_meta(from).ok().flatten());
     let (node, known_last) = known.or(read).unwrap_or_else(|| (Uuid::now_v7(), 0));
-    file::put_meta(&transaction, node, last.max(known_last) + JUMP)?;
+    file::put_meta(&transaction, node, last.max(known_last))?;
     transaction.commit()?;
     to.close().map_err(|(_, error)| error)?;
     Ok(saved)
@@ -123,7 +118,6 @@ fn open_damaged(path: &Path) -> rusqlite::Result<Connection> {
 
 /// Gives a file whose first page is damaged that of a new one: their tables begin at the same pages.
 fn graft(directory: &Path, new: &Path) -> Option<()> {
-    use std::os::unix::fs::FileExt;
     let mut page = vec![0; FIRST_PAGE];
     fs::File::open(new).ok()?.read_exact_at(&mut page, 0).ok()?;
     let damaged = fs::OpenOptions::new().write(true).open(file::path(directory)).ok()?;
@@ -134,139 +128,105 @@ fn graft(directory: &Path, new: &Path) -> Option<()> {
     damaged.write_all_at(&page, 0).ok()
 }
 
-/// Copies batches from both ends, and what lies between where the way along them is broken; tells the greatest
-/// number.
-fn copy_batches(from: &Connection, to: &Connection, saved: &mut Saved) -> Result<u64, Failure> {
-    let Some(low) = copy_along(from, to, SELECT_UP, -1, saved)? else {
-        return Ok(greatest(to)?);
-    };
-    saved.whole = false;
-    let Some(high) = copy_along(from, to, SELECT_DOWN, i64::MAX, saved)? else {
-        return Ok(greatest(to)?);
-    };
-    let between = (low + 1..high).take(usize::try_from(TRIED).unwrap_or(usize::MAX));
-    for number in between {
-        let row = from.query_row(SELECT_ONE, [number], StoredBatch::read);
-        if let Ok(stored) = row {
-            keep(to, &stored, saved)?;
-        }
+/// The keys of a table as far as the way along them leads, from both ends, and whether that is all of them. Of
+/// what lies between, where it is broken, some are guessed.
+fn keys(from: &Connection, table: &str, key: &str) -> (BTreeSet<i64>, bool) {
+    let mut up = BTreeSet::new();
+    if walk(from, table, key, "ASC", &mut up).is_ok() {
+        return (up, true);
     }
-    Ok(greatest(to)?)
+    let mut down = BTreeSet::new();
+    // It breaks as the other did, after what can be read.
+    walk(from, table, key, "DESC", &mut down).ok();
+    let (low, high) = (up.last().copied(), down.first().copied());
+    up.append(&mut down);
+    let between = low.map_or(0, |low| low + 1)..high.unwrap_or(i64::MAX);
+    up.extend(between.take(GUESSED));
+    (up, false)
 }
 
-fn greatest(to: &Connection) -> rusqlite::Result<u64> {
-    let max = to.query_row("SELECT coalesce(max(number), 0) FROM batches", (), |row| row.get::<_, i64>(0));
-    max.map(i64::cast_unsigned)
-}
-
-/// Copies row by row; `None` is to the end, else how far the rows could be read.
-fn copy_along(
+fn walk(
     from: &Connection,
-    to: &Connection,
-    select: &str,
-    start: i64,
-    saved: &mut Saved,
-) -> Result<Option<i64>, Failure> {
-    let mut reached = start;
-    loop {
-        let mut progress = false;
-        let Ok(mut select) = from.prepare(select) else {
-            return Ok(Some(reached));
-        };
-        let Ok(mut rows) = select.query([reached]) else {
-            return Ok(Some(reached));
-        };
-        loop {
-            match rows.next() {
-                Ok(None) => return Ok(None),
-                Ok(Some(row)) => {
-                    let Ok(number) = row.get::<_, i64>(0) else {
-                        return Ok(Some(reached));
-                    };
-                    (reached, progress) = (number, true);
-                    match StoredBatch::read(row) {
-                        Ok(stored) => keep(to, &stored, saved)?,
-                        // Its body lies on pages that are broken; the next may not.
-                        Err(_) => {
-                            saved.unreadable += 1;
-                            break;
-                        }
-                    }
-                }
-                Err(_) => {
-                    progress = false;
-                    break;
-                }
-            }
-        }
-        if !progress {
-            return Ok(Some(reached));
-        }
+    table: &str,
+    key: &str,
+    order: &str,
+    keys: &mut BTreeSet<i64>,
+) -> rusqlite::Result<()> {
+    // Along the rows themselves: an index may say something else.
+    let sql = format!("SELECT {key} FROM {table} NOT INDEXED ORDER BY {key} {order}");
+    let mut select = from.prepare(&sql)?;
+    let mut rows = select.query(())?;
+    while let Some(row) = rows.next()? {
+        keys.insert(row.get(0)?);
     }
-}
-
-fn keep(to: &Connection, stored: &StoredBatch, saved: &mut Saved) -> Result<(), Failure> {
-    if !stored.is_whole() {
-        saved.unreadable += 1;
-        return Ok(());
-    }
-    let StoredBatch { number, results, format, checksum, body } = stored;
-    let values = (number.cast_signed(), results.cast_signed(), format, checksum, body);
-    to.prepare_cached(file::PUT_BATCH)?.execute(values)?;
-    saved.batches += 1;
     Ok(())
 }
 
-/// Copies what is undelivered. Where not all of that can be read, what the batches tell of it is added.
+/// Copies the batches that are whole, and tells the greatest number.
+fn copy_batches(from: &Connection, to: &Connection, saved: &mut Saved) -> Result<u64, Failure> {
+    let (numbers, whole) = keys(from, "batches", "number");
+    saved.whole &= whole;
+    let mut put = to.prepare(file::PUT_BATCH)?;
+    for &number in &numbers {
+        match from.query_row(SELECT_BATCH, [number], StoredBatch::read) {
+            Ok(stored) if stored.is_whole() => {
+                let StoredBatch { results, format, checksum, body, .. } = stored;
+                put.execute((number, results.cast_signed(), format, checksum, body))?;
+                saved.batches += 1;
+            }
+            Err(rusqlite::Error::QueryReturnedNoRows) => {}
+            Ok(_) | Err(_) => saved.unreadable += 1,
+        }
+    }
+    Ok(numbers.last().copied().unwrap_or(0).cast_unsigned())
+}
+
+/// Copies the marks; where they cannot be read, every number is one.
+fn copy_marks(from: &Connection, to: &Connection) -> Result<(), Failure> {
+    let read = || -> rusqlite::Result<Vec<i64>> {
+        from.prepare("SELECT number FROM marks")?.query_map((), |row| row.get(0))?.collect()
+    };
+    match read() {
+        Ok(marks) => {
+            let mut put = to.prepare(file::PUT_MARK)?;
+            marks.into_iter().try_for_each(|mark| put.execute([mark]).map(drop))?;
+        }
+        Err(_) => to.execute_batch("INSERT OR IGNORE INTO marks SELECT number FROM batches")?,
+    }
+    Ok(())
+}
+
+/// Copies what is undelivered. Where not all of that can be read, what the batches tell of it comes first.
 fn copy_outbox(from: &Connection, to: &Connection, saved: &mut Saved) -> Result<(), Failure> {
+    let (places, mut whole) = keys(from, "outbox", "place");
     let mut found = Vec::new();
-    let whole = read_outbox(from, SELECT_OUTBOX, &mut found, saved);
+    for place in places {
+        match from.query_row(SELECT_NOTIFICATION, [place], StoredNotification::read) {
+            Ok(stored) if stored.is_whole() => found.push(stored),
+            Err(rusqlite::Error::QueryReturnedNoRows) => {}
+            Ok(_) | Err(_) => {
+                saved.unreadable += 1;
+                whole = false;
+            }
+        }
+    }
     if !whole {
         saved.whole = false;
-        let mut rest = Vec::new();
-        read_outbox(from, SELECT_OUTBOX_DOWN, &mut rest, saved);
-        rest.reverse();
-        found.append(&mut rest);
         replay(to)?;
     }
     for stored in &found {
-        file::copy_notification(to, stored)?;
+        stored.put(to)?;
     }
     let count = to.query_row("SELECT count(*) FROM outbox", (), |row| row.get::<_, i64>(0))?;
     saved.notifications = count.cast_unsigned();
     Ok(())
 }
 
-fn read_outbox(
-    from: &Connection,
-    select: &str,
-    found: &mut Vec<StoredNotification>,
-    saved: &mut Saved,
-) -> bool {
-    let Ok(mut select) = from.prepare(select) else {
-        return false;
-    };
-    let Ok(mut rows) = select.query(()) else {
-        return false;
-    };
-    loop {
-        match rows.next() {
-            Ok(None) => return true,
-            Ok(Some(row)) => match StoredNotification::read(row) {
-                Ok(stored) if stored.is_whole() => found.push(stored),
-                Ok(_) => saved.unreadable += 1,
-                Err(_) => return false,
-            },
-            Err(_) => return false,
-        }
-    }
-}
-
 /// Takes the news of notifications from the batches, in order. One that has come to its end since may be told
 /// twice, with the same id.
 fn replay(to: &Connection) -> Result<(), Failure> {
-    let mut select = to.prepare(SELECT_UP)?;
-    let mut rows = select.query([-1])?;
+    let mut select = to.prepare(SELECT_SAVED)?;
+    let mut rows = select.query(())?;
     while let Some(row) = rows.next()? {
         let Ok(batch) = StoredBatch::read(row)?.decode() else {
             continue;

@@ -9,10 +9,10 @@ use std::{
 use crate::repository::{above_tests, root, sources};
 
 /// The rooms of `src` that speak with the world outside. They do not know each other.
-const ADAPTERS: [&str; 5] = ["probe", "sink", "store", "web", "control"];
+const ADAPTERS: [&str; 6] = ["probe", "sink", "journal", "store", "web", "control"];
 
 /// The rooms of `src` that everybody may use, and which use none but each other.
-const BASE: [&str; 6] = ["settings", "secret", "fields", "net", "logging", "clock"];
+const BASE: [&str; 7] = ["settings", "secret", "fields", "net", "logging", "own_thread", "clock"];
 
 /// The modules of `actors` that hold one actor each. They know each other's messages by what they share:
 /// `event`, `lifecycle`, `query`.

@@ -1,7 +1,9 @@
 //! What several tests need: real servers, and waiting.
 
+pub mod chance;
 pub mod digest;
 pub mod dns;
+pub mod faults;
 pub mod http;
 pub mod keystone;
 pub mod mariadb;
@@ -12,3 +14,4 @@ pub mod row;
 pub mod site;
 pub mod tls;
 pub mod wait;
+pub mod world;
