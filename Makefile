@@ -6,7 +6,7 @@ DESTDIR ?=
 
 # The servers and tools that the tests start, as COMMAND:PACKAGES of Debian.
 NEEDED := mariadbd:mariadb-server postfix:postfix saslpasswd2:sasl2-bin,libsasl2-modules \
-          curl:curl python3:python3 ip:iproute2 cc:gcc,libc6-dev
+          curl:curl python3:python3 ip:iproute2 faketime:faketime cc:gcc,libc6-dev
 
 # Tools of cargo are built without optimising: they run for seconds, and that saves minutes.
 INSTALL_TOOL := CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off \

@@ -81,7 +81,7 @@ pub struct GetPersistence;
 pub struct Resend(pub Notification);
 
 /// The answer to [`GetPersistence`].
-#[derive(Clone, Debug, MessageResponse)]
+#[derive(Clone, Debug, Default, MessageResponse)]
 pub struct Persistence {
     /// The name of the backend.
     pub backend: &'static str,

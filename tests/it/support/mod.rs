@@ -10,6 +10,7 @@ pub mod mariadb;
 pub mod memory;
 pub mod operator;
 pub mod postfix;
+pub mod proxy;
 pub mod row;
 pub mod site;
 pub mod tls;

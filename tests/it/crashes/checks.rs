@@ -1,90 +1,23 @@
-//! The daemon is killed at any instant, again and again: no event is lost, and none is counted twice.
-//!
-//! In `make test` a few times; `make test-faults` does it for as long as it takes to be sure.
+//! What the daemon kept, held against what the world saw.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use rustix::process::Signal;
 use time::OffsetDateTime;
 
-use crate::{
-    harness::{Daemon, Home},
-    support::{
-        chance::Chance,
-        faults::rounds,
-        operator::{Operator, on_mariadb, on_sqlite},
-        wait::wait_until,
-        world::{Answer, World},
-    },
+use crate::support::{
+    operator::Operator,
+    world::{Answer, World},
 };
 
-const SERVICES: usize = 6;
-
-#[tokio::test(flavor = "multi_thread")]
-async fn faults_a_daemon_that_is_killed_loses_nothing_on_the_embedded_database() {
-    let (operator, home) = on_sqlite();
-    killed_again_and_again(operator, home, rounds(6, 100)).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn faults_a_daemon_that_is_killed_loses_nothing_on_mariadb() {
-    let (operator, home) = on_mariadb().await;
-    killed_again_and_again(operator, home, rounds(6, 100)).await;
-}
-
-async fn killed_again_and_again(operator: Operator, home: Home, kills: usize) {
-    let world = World::start(SERVICES).await;
-    let mut chance = Chance::new();
-    let mut daemon = Daemon::start_in(home).await;
-    let hook = daemon.home.skypunch(&["add", "notifier", "hook", "WEBHOOK", &world.hook()]);
-    assert_eq!(hook.code, 0, "{}", hook.stderr);
-    for service in 0..SERVICES {
-        let added = ["add", "target", &name(service), &world.url(service), "--frequency", "1"];
-        assert_eq!(daemon.home.skypunch(&added).code, 0);
-    }
-    let mut killed_at = Vec::new();
-    let mut failing = HashSet::new();
-    for _ in 0..kills {
-        let instant = Instant::now() + Duration::from_millis(chance.below(2_500));
-        wait_until("the instant of the kill", || (Instant::now() >= instant).then_some(())).await;
-        let service = chance.below(SERVICES as u64) as usize;
-        let fails = !failing.remove(&service);
-        world.set(service, fails);
-        if fails {
-            failing.insert(service);
-        }
-        // Often in the midst of what the change of a service sets off.
-        let instant = Instant::now() + Duration::from_millis(chance.below(1_500));
-        wait_until("the instant of the kill", || (Instant::now() >= instant).then_some(())).await;
-        #[expect(clippy::disallowed_methods, reason = "a test has no clock of its own")]
-        killed_at.push(OffsetDateTime::now_utc());
-        let home = daemon.kill();
-        daemon = Daemon::start_in(home).await;
-    }
-    (0..SERVICES).for_each(|service| world.set(service, false));
-    operator.wait_for("SELECT count(*) FROM targets WHERE status = 'PASS'", &SERVICES.to_string()).await;
-    let all_told = || (daemon.home.json(&["status"])["notifications_waiting"] == 0).then_some(());
-    wait_until("all is told", all_told).await;
-    daemon.signal(Signal::TERM);
-    let (_, home) = daemon.ends();
-
-    for service in 0..SERVICES {
-        counters_agree(&operator, &world, service, kills).await;
-        incidents_agree(&operator, &world, service, &killed_at).await;
-    }
-    events_are_told_once(&operator, &world).await;
-    drop(home);
-}
-
-fn name(service: usize) -> String {
+pub(super) fn name(service: usize) -> String {
     format!("service {service}")
 }
 
 /// No probe counts twice, and at most one is lost a kill: the one that was under way.
-async fn counters_agree(operator: &Operator, world: &World, service: usize, kills: usize) {
+pub(super) async fn counters_agree(operator: &Operator, world: &World, service: usize, kills: usize) {
     let answers = world.answers(service);
     for (column, passed) in [("pass_count", true), ("fail_count", false)] {
         let query = format!("SELECT {column} FROM targets WHERE name = '{}'", name(service));
@@ -100,7 +33,7 @@ async fn counters_agree(operator: &Operator, world: &World, service: usize, kill
 }
 
 /// Every run of failures that more than the lost probes belong to is an incident of its time.
-async fn incidents_agree(operator: &Operator, world: &World, service: usize, killed_at: &[OffsetDateTime]) {
+pub(super) async fn incidents_agree(operator: &Operator, world: &World, service: usize, killed_at: &[OffsetDateTime]) {
     let answers = world.answers(service);
     let mut begun = 0;
     for run in answers.chunk_by(|a, b| a.passed == b.passed).filter(|run| !run[0].passed) {
@@ -135,7 +68,7 @@ fn sql_time(at: OffsetDateTime) -> String {
 }
 
 /// The beginning and the end of every incident were told, once or under the same id.
-async fn events_are_told_once(operator: &Operator, world: &World) {
+pub(super) async fn events_are_told_once(operator: &Operator, world: &World) {
     let mut ids: BTreeMap<(u64, String), HashSet<String>> = BTreeMap::new();
     let mut targets: HashMap<u64, String> = HashMap::new();
     let mut order: HashMap<u64, Vec<String>> = HashMap::new();
@@ -158,3 +91,4 @@ async fn events_are_told_once(operator: &Operator, world: &World) {
     assert_eq!(delivered, ids.len().to_string());
     assert_eq!(operator.ask("SELECT pass_count FROM notifiers").await.unwrap(), ids.len().to_string());
 }
+
