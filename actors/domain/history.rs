@@ -319,11 +319,6 @@ pub struct Sketch(DDSketch);
 pub struct SketchError;
 
 impl Sketch {
-    /// The relative error of a quantile.
-    const ACCURACY: f64 = 0.01;
-    /// Enough for microseconds up to an hour.
-    const BINS: u32 = 1_100;
-
     /// Reads what [`Sketch::to_bytes`] wrote.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, SketchError> {
         let read = DDSketch::from_java_bytes(bytes).map_err(|_| SketchError)?;
@@ -345,7 +340,8 @@ impl Sketch {
 
 impl Default for Sketch {
     fn default() -> Self {
-        Self(DDSketch::new(Config::new(Self::ACCURACY, Self::BINS, 1.0)))
+        // Of another configuration, what was read could not be added to it.
+        Self(DDSketch::new(Config::defaults()))
     }
 }
 
