@@ -123,6 +123,8 @@ pub struct Persister {
     number: u64,
     /// How far the database has followed, once that is known and the rest of the journal was looked through.
     progress: Option<Progress>,
+    /// Whether that was tried yet.
+    looked: watch::Sender<bool>,
     tail: Tail,
     ahead: Ahead,
     /// Rows are not read while a packet is written.
@@ -165,6 +167,7 @@ impl Persister {
             linger: None,
             append_in_flight: false,
             progress: None,
+            looked: watch::Sender::new(false),
             tail: Tail::default(),
             ahead: Ahead::default(),
             turn: Arc::default(),
@@ -193,6 +196,7 @@ impl Persister {
         };
         ctx.spawn(found.into_actor(self).map(|found, actor, ctx| {
             actor.reading.saw(&found);
+            actor.looked.send_replace(true);
             match found {
                 Ok((progress, mut ahead)) => {
                     actor.tail.iter().for_each(|entry| ahead.add(entry.number, &entry.batch));
@@ -542,15 +546,20 @@ impl Handler<LoadRows> for Persister {
     type Result = ResponseActFuture<Self, Result<Arc<Rows>, StoreError>>;
 
     fn handle(&mut self, _: LoadRows, _: &mut Context<Self>) -> Self::Result {
-        if self.progress.is_none() {
-            // Old states would be taken for new ones.
-            let reason = "the journal was not looked through yet";
-            return Box::pin(async move { Err(StoreError::Unavailable(reason.into())) }.into_actor(self));
-        }
-        let read = read(self.store.clone(), self.turn.clone()).into_actor(self);
-        Box::pin(read.map(|(rows, _turn), actor, _| {
+        let mut looked = self.looked.subscribe();
+        let (store, turn) = (self.store.clone(), self.turn.clone());
+        let read = async move {
+            // A persister that is gone ends the daemon.
+            looked.wait_for(|looked| *looked).await.ok();
+            read(store, turn).await
+        };
+        Box::pin(read.into_actor(self).map(|(rows, _turn), actor, _| {
             actor.reading.saw(&rows);
             let rows = rows?;
+            if actor.progress.is_none() {
+                // Old states would be taken for new ones.
+                return Err(StoreError::Unavailable("the journal was not looked through yet".into()));
+            }
             let current = Arc::new(actor.with_news(rows.clone()));
             actor.rows = Some(Arc::new(rows));
             Ok(current)
