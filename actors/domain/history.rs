@@ -1,9 +1,9 @@
 //! What probes found over time: single results, and what they come to over a minute, an hour or a day.
 
-use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
+use std::{collections::BTreeMap, fmt, panic::catch_unwind, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use sketches_ddsketch::{Config, DDSketch};
+use sketches_ddsketch::DDSketch;
 use time::{OffsetDateTime, Time, UtcOffset};
 
 use super::{Cause, Outcome, Slots, Status, Target, TargetId, Timings};
@@ -310,7 +310,7 @@ impl Totals {
 }
 
 /// The distribution of some values, right to one hundredth of each.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Sketch(DDSketch);
 
 /// The bytes are not those of a sketch.
@@ -321,11 +321,15 @@ pub struct SketchError;
 impl Sketch {
     /// Reads what [`Sketch::to_bytes`] wrote.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, SketchError> {
-        let read = DDSketch::from_java_bytes(bytes).map_err(|_| SketchError)?;
-        let mut sketch = Self::default();
-        // Of another accuracy it could be added to none of ours.
-        sketch.0.merge(&read).map_err(|_| SketchError)?;
-        Ok(sketch)
+        let read = || {
+            let read = DDSketch::from_java_bytes(bytes).ok()?;
+            let mut sketch = Self::default();
+            // Of another accuracy it could be added to none of ours.
+            sketch.0.merge(&read).ok()?;
+            Some(sketch)
+        };
+        // The library counts on the keys of bins to be those of numbers.
+        catch_unwind(read).ok().flatten().ok_or(SketchError)
     }
 
     /// The bytes of a sketch, in the format of the DDSketch libraries.
@@ -335,13 +339,6 @@ impl Sketch {
 
     fn merge(&mut self, other: &Self) {
         self.0.merge(&other.0).expect("every sketch has the same accuracy");
-    }
-}
-
-impl Default for Sketch {
-    fn default() -> Self {
-        // Of another configuration, what was read could not be added to it.
-        Self(DDSketch::new(Config::defaults()))
     }
 }
 
@@ -391,6 +388,7 @@ pub fn minutes(results: impl IntoIterator<Item = RawResult>) -> Vec<HistoryMinut
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use sketches_ddsketch::Config;
     use time::macros::datetime;
 
     use super::*;
