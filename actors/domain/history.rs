@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sketches_ddsketch::DDSketch;
 use time::{OffsetDateTime, Time, UtcOffset};
 
-use super::{Cause, Outcome, Slots, Status, Target, TargetId};
+use super::{Cause, Outcome, Slots, Status, Target, TargetId, Timings};
 
 /// One result, as the history keeps it: small, since there may be ten thousand a second.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -64,6 +64,18 @@ impl RawResult {
             skipped: u32::try_from(slots.skipped).unwrap_or(u32::MAX),
             frequency_s: u32::try_from(target.frequency.as_secs()).unwrap_or(u32::MAX),
         })
+    }
+
+    /// How long each phase took.
+    pub fn timings(&self) -> Timings {
+        let duration = |us: u32| Duration::from_micros(us.into());
+        Timings {
+            dns: self.dns_us.map(duration),
+            connect: self.connect_us.map(duration),
+            tls: self.tls_us.map(duration),
+            ttfb: self.ttfb_us.map(duration),
+            total: duration(self.total_us),
+        }
     }
 
     /// When the probe began.
@@ -268,7 +280,9 @@ impl Rollup {
 
     /// The share of `time` that was looked at, at most all of it.
     pub fn coverage(&self, time: Duration) -> f64 {
-        (self.covered_s as f64 / time.as_secs_f64().max(1.0)).min(1.0)
+        let (time_s, covered_s) = (time.as_secs_f64().max(1.0), self.covered_s as f64);
+        // One slot may lie across the edges.
+        if time_s - covered_s < covered_s / self.done.max(1) as f64 { 1.0 } else { covered_s / time_s }
     }
 }
 
@@ -416,7 +430,9 @@ mod tests {
         assert_eq!(rollup.uptime(), Some(0.75));
         assert_eq!(rollup.causes[&Cause::Timeout], 1);
         assert_eq!(rollup.coverage(Duration::from_secs(8)), 0.5);
+        assert_eq!(rollup.coverage(Duration::from_millis(4_900)), 1.0);
         assert_eq!(rollup.coverage(Duration::from_secs(1)), 1.0);
+        assert_eq!(Rollup::default().coverage(Duration::from_secs(1)), 0.0);
     }
 
     #[test]

@@ -222,11 +222,13 @@ fn api(core: &Core, life: &Life<'_>, stop: mpsc::Sender<()>) -> Actors {
         reload: core.supervisor.clone().recipient(),
         evidence: core.supervisor.clone().recipient(),
         waiting: core.notifier.clone().recipient(),
+        retry: core.notifier.clone().recipient(),
+        resend: core.persister.clone().recipient(),
         measures: core.meter.clone().recipient(),
         stop,
         started_at: life.started_at,
     };
-    super::actors(&core.persister, &core.historian, &core.tester, life.kinds, Some(daemon))
+    super::actors(&core.persister, &core.historian, &core.tester, life.kinds, life.clock, Some(daemon))
 }
 
 fn health(core: &Core) -> web::Health {

@@ -80,6 +80,7 @@ fn actors(
     historian: &Addr<Historian>,
     tester: &Addr<Tester>,
     kinds: &Kinds,
+    clock: &Arc<dyn Clock>,
     daemon: Option<DaemonActors>,
 ) -> Actors {
     Actors {
@@ -87,11 +88,16 @@ fn actors(
         change: persister.clone().recipient(),
         add_target: persister.clone().recipient(),
         add_notifier: persister.clone().recipient(),
+        history: historian.clone().recipient(),
+        results: historian.clone().recipient(),
+        incidents: historian.clone().recipient(),
+        notifications: historian.clone().recipient(),
         test_target: tester.clone().recipient(),
         test_notifier: tester.clone().recipient(),
         probers: kinds.probers.clone(),
         sinks: kinds.sinks.clone(),
         public: kinds.public(),
+        clock: clock.clone(),
         daemon,
     }
 }
@@ -135,7 +141,7 @@ impl Program for App {
         let progress = persister.clone().recipient();
         let historian =
             Historian::new(store, journal, progress, settings.history, clock.clone()).start();
-        let tester = Tester::new(kinds.probers.clone(), kinds.sinks.clone(), clock).start();
-        Ok(Api::new(actors(&persister, &historian, &tester, &kinds, None)))
+        let tester = Tester::new(kinds.probers.clone(), kinds.sinks.clone(), clock.clone()).start();
+        Ok(Api::new(actors(&persister, &historian, &tester, &kinds, &clock, None)))
     }
 }

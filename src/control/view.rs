@@ -3,9 +3,9 @@
 use serde_json::{Map, Value, json};
 use skypunch_actors::{
     domain::{
-        MASK, NotifierRow, Params, Secret, Sighting, Status, TargetOptions, TargetRow, TimingsMs, text,
+        Incident, MASK, NotifierRow, Params, Secret, Sighting, Status, TargetOptions, TargetRow, TimingsMs, text,
     },
-    persister::Persistence,
+    persister::{Away, Persistence},
 };
 use time::{OffsetDateTime, UtcOffset, format_description::BorrowedFormatItem, macros::format_description};
 
@@ -118,17 +118,36 @@ pub fn verdict(seen: &Sighting) -> Map<String, Value> {
     shown
 }
 
+/// The incident that goes on.
+pub fn incident(incident: &Incident) -> Map<String, Value> {
+    object(json!({
+        "id": incident.id,
+        "started_at": timestamp(incident.started_at),
+        "failed_probes": incident.failed_probes,
+    }))
+}
+
 /// The state of the database.
 pub fn database(persistence: &Persistence) -> Map<String, Value> {
-    let mut shown = object(json!({ "backend": persistence.backend, "state": "up" }));
-    if let Some(away) = &persistence.away {
-        shown.extend(object(json!({
-            "state": "away",
-            "since": timestamp(away.since),
-            "reason": away.reason,
-        })));
-    }
+    let mut shown = object(json!({ "backend": persistence.backend }));
+    shown.extend(presence(persistence.away.as_ref()));
     shown
+}
+
+/// The state of the journal.
+pub fn journal(persistence: &Persistence) -> Map<String, Value> {
+    let mut shown = object(json!({ "bytes": persistence.journal_bytes }));
+    shown.extend(presence(persistence.journal_away.as_ref()));
+    shown
+}
+
+fn presence(away: Option<&Away>) -> Map<String, Value> {
+    object(match away {
+        None => json!({ "state": "up" }),
+        Some(Away { since, reason }) => {
+            json!({ "state": "away", "since": timestamp(*since), "reason": reason })
+        }
+    })
 }
 
 /// How many enabled targets there are of each status.
@@ -136,7 +155,8 @@ pub fn statuses(persistence: &Persistence) -> Map<String, Value> {
     Status::ALL.iter().zip(persistence.targets).map(|(s, n)| (s.as_str().to_owned(), n.into())).collect()
 }
 
-fn object(value: Value) -> Map<String, Value> {
+/// An object as a map.
+pub(super) fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(object) => object,
         _ => unreachable!("the views are made of object literals and structs"),
@@ -184,12 +204,8 @@ fn address(public: &Public, address: &str) -> String {
 mod tests {
     use std::{sync::Arc, time::Duration};
 
-    use skypunch_actors::{
-        domain::{
-            Cause, NotifierDefinition, NotifierId, Outcome, TargetDefinition, TargetId, TargetState, Timings,
-            Trace,
-        },
-        persister::Away,
+    use skypunch_actors::domain::{
+        Cause, NotifierDefinition, NotifierId, Outcome, TargetDefinition, TargetId, TargetState, Timings, Trace,
     };
     use time::macros::datetime;
 
@@ -303,11 +319,19 @@ mod tests {
     #[test]
     fn a_database_that_is_away_says_since_when_and_why() {
         let away = Away { since: datetime!(2026-01-02 03:04:05 UTC), reason: "connection refused".into() };
-        let mut state =
-            Persistence { backend: "mysql", away: None, results_waiting: 0, targets: [0, 3, 1, 0] };
+        let mut state = Persistence {
+            backend: "mysql",
+            away: None,
+            journal_away: Some(away.clone()),
+            journal_bytes: 12_345,
+            results_dropped: 0,
+            results_waiting: 0,
+            targets: [0, 3, 1, 0],
+        };
         assert_eq!(Value::from(database(&state)), json!({"backend": "mysql", "state": "up"}));
         state.away = Some(away);
         assert_eq!(database(&state)["since"], "2026-01-02T03:04:05.000Z");
+        assert_eq!((&journal(&state)["bytes"], &journal(&state)["state"]), (&json!(12_345), &json!("away")));
         assert_eq!(Value::from(statuses(&state)), json!({"NEW": 0, "PASS": 3, "FAIL": 1, "UNKNOWN": 0}));
     }
 }

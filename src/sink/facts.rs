@@ -63,7 +63,7 @@ impl Facts {
     /// What an attempt at `now` tells.
     pub fn of(notification: &Notification, now: OffsetDateTime) -> Self {
         let alert = &*notification.alert;
-        let (target, outcome) = (&*alert.target, &*alert.outcome);
+        let (target, outcome) = (&alert.target, &*alert.outcome);
         let escaped = |text: &str| text::escape_controls(text).into_owned();
         let key = match alert.incident {
             Some(incident) => format!("skypunch-{}", incident.id),
