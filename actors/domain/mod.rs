@@ -25,8 +25,8 @@ pub use batch::{Batch, Beginning, IncidentNews, NotificationNews, NotifierNews, 
 pub use fault::Fault;
 pub use health::{Edge, Health, Thresholds};
 pub use history::{
-    HistoryMinute, Period, RawResult, Resolution, Retention, Rollup, Sketch, SketchError, Totals, UnknownResolution,
-    minutes,
+    HistoryMinute, Period, RawResult, Resolution, Retention, Rollup, Sketch, SketchError, Totals,
+    UnknownResolution, minutes,
 };
 pub use incident::Incident;
 pub use notification::{

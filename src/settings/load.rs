@@ -12,8 +12,8 @@ use figment::{
 use skypunch_actors::domain::Retention;
 
 use super::{
-    Daemon, Database, Fault, Journal, Loaded, Log, Notify, Overrides, Probe, Settings,
-    SettingsError, Surroundings, Web,
+    Daemon, Database, Fault, Journal, Loaded, Log, Notify, Overrides, Probe, Settings, SettingsError,
+    Surroundings, Web,
     key::{self, Form, Key},
     layer::{self, Layer, Origin},
     state_dir,

@@ -46,7 +46,13 @@ impl Handler<GetPersistence> for Core {
             if hangs {
                 std::future::pending::<()>().await;
             }
-            Persistence { backend: "sqlite", away, journal_away, targets: [0, 3, 1, 0], ..Persistence::default() }
+            Persistence {
+                backend: "sqlite",
+                away,
+                journal_away,
+                targets: [0, 3, 1, 0],
+                ..Persistence::default()
+            }
         })
     }
 }
