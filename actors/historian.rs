@@ -343,7 +343,7 @@ mod tests {
     use super::*;
     use crate::{
         domain::{Batch, Cause, Status},
-        port::{Packet, Progress},
+        port::{History, Packet, Progress},
         testing::{Fault, Faults, FaultyStore, MemoryJournal, MemoryStore, TestClock, fixtures::target_row},
     };
 
@@ -439,7 +439,7 @@ mod tests {
         house.result(59, Some(Cause::Timeout)).await;
         house.result(60, None).await;
         house.result(3_600, None).await;
-        let minute = |n| NOON + Duration::from_secs(60 * n);
+        let minute = |n: u64| NOON + Duration::from_secs(60 * n);
         assert_eq!(
             house.history(Resolution::Minute).await,
             [(minute(0), 2, 1), (minute(1), 1, 0), (minute(60), 1, 0)]

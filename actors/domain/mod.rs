@@ -19,6 +19,7 @@ mod status;
 mod tally;
 mod target;
 pub mod text;
+mod timeline;
 
 pub use backoff::Backoff;
 pub use batch::{Batch, Beginning, IncidentNews, NotificationNews, NotifierNews, TargetNews};
@@ -45,3 +46,4 @@ pub use target::{
     FREQUENCY, NAME_MAX, TEXT_MAX, TIMEOUT, Target, TargetDefinition, TargetId, TargetOptions, TargetRow,
     TargetState, URL_MAX,
 };
+pub use timeline::{Slot, Stretch, recent, stretches};

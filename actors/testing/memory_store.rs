@@ -401,7 +401,7 @@ impl History for MemoryStore {
 fn is_meant(row: &NotificationRow, filter: &NotificationFilter) -> bool {
     let alert = row.alert.as_ref();
     let state = row.delivery.state;
-    filter.id.is_none_or(|id| row.id == id)
+    filter.ids.as_ref().is_none_or(|ids| ids.contains(&row.id))
         && filter.target.is_none_or(|target| alert.is_some_and(|alert| alert.target.id == target))
         && filter.incident.is_none_or(|incident| {
             alert.and_then(|alert| alert.incident).is_some_and(|told| told.id == incident)

@@ -65,14 +65,16 @@ pub async fn notifications_are_filtered(Subject { store, .. }: &Subject) {
     }
     let incident = told[1].alert.incident.map(|incident| incident.id);
     let all = NotificationFilter::newest(9);
+    let ids = |first: usize, last: usize| Some(told[first].id..=told[last].id);
     for (filter, expected) in [
-        (NotificationFilter { id: Some(told[2].id), ..all.clone() }, vec![2]),
+        (NotificationFilter { ids: ids(2, 2), ..all.clone() }, vec![2]),
+        (NotificationFilter { ids: ids(1, 2), ..all.clone() }, vec![2, 1]),
         (NotificationFilter { target: Some(home), ..all.clone() }, vec![1, 0]),
         (NotificationFilter { target: Some(home), incident, ..all.clone() }, vec![1]),
         (NotificationFilter { failed: true, ..all.clone() }, vec![3, 0]),
         (NotificationFilter { failed: true, most: 1, ..all.clone() }, vec![3]),
         (NotificationFilter { failed: true, target: Some(home), ..all.clone() }, vec![0]),
-        (NotificationFilter { id: Some(told[2].id), failed: true, ..all.clone() }, vec![]),
+        (NotificationFilter { ids: ids(1, 2), failed: true, ..all.clone() }, vec![]),
         (NotificationFilter { target: Some(TargetId(3)), ..all.clone() }, vec![]),
     ] {
         let found: Vec<_> = notifications(store, filter.clone()).await.iter().map(|row| row.id).collect();
