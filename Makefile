@@ -6,7 +6,7 @@ DESTDIR ?=
 
 # The servers and tools that the tests start, as COMMAND:PACKAGES of Debian.
 NEEDED := mariadbd:mariadb-server postfix:postfix saslpasswd2:sasl2-bin,libsasl2-modules \
-          curl:curl python3:python3 ip:iproute2 cc:gcc,libc6-dev
+          curl:curl python3:python3 ip:iproute2 faketime:faketime cc:gcc,libc6-dev
 
 # Tools of cargo are built without optimising: they run for seconds, and that saves minutes.
 INSTALL_TOOL := CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off \
@@ -17,10 +17,10 @@ AS_ROOT := $(if $(filter-out 0,$(shell id -u)),CARGO_TARGET_$(shell rustc -vV | 
 
 SKYPUNCH := target/debug/skypunch --state-dir target/run
 
-.PHONY: help run build release test check ci bench fuzz bless fmt deps packages tools nextest install clean
+.PHONY: help run build release test test-faults check ci bench fuzz bless fmt deps packages tools nextest install clean
 
 help: ## Say what there is
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
 
 run: build ## Run it here, with three sample targets if there are none; Ctrl-C stops it
 	@$(SKYPUNCH) migrate
@@ -40,6 +40,9 @@ release: ## Build it for use
 test: packages nextest ## Run all tests; installs the servers they need
 	$(AS_ROOT) cargo nextest run --workspace
 	cargo test --workspace --doc --quiet
+
+test-faults: packages nextest ## Break everything for as long as it takes to be sure: half an hour
+	SKYPUNCH_TEST_FAULTS=long $(AS_ROOT) cargo nextest run --workspace --profile faults
 
 check: tools ## Look at the code without running it
 	cargo fmt --all --check

@@ -160,13 +160,15 @@ impl Archive {
 
     /// Sums up the hours and days that are over.
     async fn sum_up(&self) -> Result<(), StoreError> {
-        for period in within_deadline(self.store.stale()).await? {
+        for stale in within_deadline(self.store.stale()).await? {
+            let period = stale.period;
             let Some(finer) = period.resolution.finer().filter(|_| period.end() + GRACE <= self.clock.now())
             else {
                 continue;
             };
             let mut after = TargetId(0);
-            loop {
+            let mut current = true;
+            while current {
                 let targets = Targets::After { id: after, most: TARGETS };
                 let rows = self.store.rollups(finer, period.start, period.end(), targets);
                 let mut sums: BTreeMap<TargetId, Rollup> = BTreeMap::new();
@@ -176,9 +178,12 @@ impl Archive {
                 let sums: Vec<_> = sums.into_iter().collect();
                 let Some((last, _)) = sums.last() else { break };
                 after = *last;
-                within_deadline(self.store.write_rollups(period, &sums)).await?;
+                // Something came in meanwhile: the next round sums it up.
+                current = within_deadline(self.store.write_rollups(stale, &sums)).await?;
             }
-            within_deadline(self.store.summed_up(period)).await?;
+            if current {
+                within_deadline(self.store.summed_up(stale)).await?;
+            }
         }
         Ok(())
     }
@@ -214,7 +219,7 @@ impl Archive {
         };
         let stale = within_deadline(self.store.stale()).await?;
         // A day has no entry yet, or an old one, as long as one of its hours has none.
-        let stale = stale.into_iter().filter(|period| period.resolution <= by);
+        let stale = stale.into_iter().map(|stale| stale.period).filter(|period| period.resolution <= by);
         let mut starts: Vec<_> = stale.map(|period| by.start_of(period.start)).collect();
         starts.sort_unstable();
         starts.dedup();
@@ -322,5 +327,188 @@ impl Handler<Drain> for Historian {
             archive.follow().await.ok();
             0
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+    use tokio::time::pause;
+
+    use super::*;
+    use crate::{
+        domain::{Batch, Cause, Status},
+        port::{Packet, Progress},
+        testing::{Fault, Faults, FaultyStore, MemoryJournal, MemoryStore, TestClock, fixtures::target_row},
+    };
+
+    const NOON: OffsetDateTime = datetime!(2026-01-02 12:00 UTC);
+    const HOME: TargetId = TargetId(1);
+
+    /// Stands for the Persister: everything is written up to here.
+    struct Written(Arc<std::sync::Mutex<Progress>>);
+
+    impl Actor for Written {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<GetProgress> for Written {
+        type Result = Option<Progress>;
+
+        fn handle(&mut self, _: GetProgress, _: &mut Context<Self>) -> Self::Result {
+            Some(*self.0.lock().unwrap())
+        }
+    }
+
+    struct House {
+        historian: Addr<Historian>,
+        store: MemoryStore,
+        faults: Faults,
+        journal: MemoryJournal,
+        written: Arc<std::sync::Mutex<Progress>>,
+        clock: Arc<TestClock>,
+    }
+
+    fn house() -> House {
+        pause();
+        let store = MemoryStore::default();
+        store.put_target(target_row(1, "home"));
+        let journal = MemoryJournal::default();
+        open(store, journal, Progress::default())
+    }
+
+    fn open(store: MemoryStore, journal: MemoryJournal, progress: Progress) -> House {
+        let (faulty, faults) = FaultyStore::new(Arc::new(store.clone()));
+        let written = Arc::new(std::sync::Mutex::new(progress));
+        let clock = Arc::new(TestClock::new(NOON));
+        let day = Duration::from_secs(24 * 60 * 60);
+        let retention = Retention { raw: Some(7 * day), minute: Some(30 * day), hour: None, day: None };
+        let historian = Historian::new(
+            Arc::new(faulty),
+            Arc::new(journal.clone()),
+            Written(written.clone()).start().recipient(),
+            retention,
+            clock.clone(),
+        );
+        House { historian: historian.start(), store, faults, journal, written, clock }
+    }
+
+    impl House {
+        /// A result so many seconds after noon, in a batch of its own that the database has.
+        async fn result(&self, second: i64, cause: Option<Cause>) {
+            let result = RawResult {
+                target: HOME,
+                at_ms: NOON.unix_timestamp() * 1_000 + second * 1_000,
+                status: Status::Pass,
+                cause,
+                http_status: None,
+                dns_us: None,
+                connect_us: None,
+                tls_us: None,
+                ttfb_us: None,
+                total_us: 1_000,
+                late: false,
+                skipped: 0,
+                frequency_s: 60,
+            };
+            let number = self.written.lock().unwrap().rows + 1;
+            let batch = Batch { results: vec![result], ..Batch::default() };
+            self.journal.append(number, &batch).await.unwrap();
+            let packet = Packet { node: self.journal.node(), first: number, through: number, batch };
+            self.store.write(&packet).await.unwrap();
+            self.written.lock().unwrap().rows = number;
+        }
+
+        async fn history(&self, by: Resolution) -> Vec<(OffsetDateTime, u64, u64)> {
+            let from = NOON - Duration::from_secs(24 * 60 * 60);
+            let asked = GetHistory { target: HOME, from, until: from + Duration::from_secs(5 * 86_400), by };
+            let entries = self.historian.send(asked).await.unwrap().unwrap();
+            entries.into_iter().map(|(start, rollup)| (start, rollup.done, rollup.failed)).collect()
+        }
+    }
+
+    #[actix::test]
+    async fn results_are_seen_at_once_by_the_minute_the_hour_and_the_day() {
+        let house = house();
+        house.result(0, None).await;
+        house.result(59, Some(Cause::Timeout)).await;
+        house.result(60, None).await;
+        house.result(3_600, None).await;
+        let minute = |n| NOON + Duration::from_secs(60 * n);
+        assert_eq!(house.history(Resolution::Minute).await, [
+            (minute(0), 2, 1),
+            (minute(1), 1, 0),
+            (minute(60), 1, 0)
+        ]);
+        assert_eq!(house.history(Resolution::Hour).await, [(NOON, 3, 1), (minute(60), 1, 0)]);
+        assert_eq!(house.history(Resolution::Day).await, [(datetime!(2026-01-02 0:00 UTC), 4, 1)]);
+        assert!(house.journal.batches().is_empty());
+    }
+
+    #[actix::test]
+    async fn what_is_over_is_summed_up_and_looks_the_same_afterwards() {
+        let house = house();
+        for minute in 0..180 {
+            house.result(60 * minute, (minute % 10 == 0).then_some(Cause::Dns)).await;
+        }
+        let before = (house.history(Resolution::Hour).await, house.history(Resolution::Day).await);
+        assert_eq!(before.0.iter().map(|(_, done, failed)| (*done, *failed)).collect::<Vec<_>>(), [(60, 6); 3]);
+        house.clock.set(NOON + Duration::from_secs(2 * 86_400));
+        sleep(3 * ROUND).await;
+        assert!(house.store.stale().await.unwrap().is_empty());
+        assert_eq!(before, (house.history(Resolution::Hour).await, house.history(Resolution::Day).await));
+        // A result that comes late is not forgotten.
+        house.result(61, None).await;
+        assert_eq!(house.history(Resolution::Day).await[0].1, 181);
+        sleep(3 * ROUND).await;
+        assert_eq!(house.history(Resolution::Day).await[0].1, 181);
+        assert!(house.store.stale().await.unwrap().is_empty());
+    }
+
+    #[actix::test]
+    async fn a_restart_brings_over_each_result_once() {
+        let house = house();
+        house.result(0, None).await;
+        house.faults.set(Fault::LosesAnswers);
+        sleep(3 * ROUND).await;
+        house.result(1, None).await;
+        let progress = house.store.progress(house.journal.node()).await.unwrap();
+        let house = open(house.store.clone(), house.journal.reopen(), progress);
+        house.result(2, None).await;
+        assert_eq!(house.history(Resolution::Minute).await, [(NOON, 3, 0)]);
+        assert!(house.journal.batches().is_empty());
+    }
+
+    #[actix::test]
+    async fn old_results_are_let_go_and_what_they_came_to_stays_for_its_own_time() {
+        let house = house();
+        house.result(0, None).await;
+        let results = async || {
+            let (from, until) = (NOON, NOON + Duration::from_secs(60));
+            house.historian.send(GetResults { target: HOME, from, until }).await.unwrap().unwrap().len()
+        };
+        assert_eq!((results().await, house.history(Resolution::Minute).await.len()), (1, 1));
+        house.clock.set(NOON + Duration::from_secs(8 * 86_400));
+        sleep(2 * ROUND).await;
+        assert_eq!((results().await, house.history(Resolution::Minute).await.len()), (0, 1));
+        house.clock.set(NOON + Duration::from_secs(31 * 86_400));
+        sleep(2 * ROUND).await;
+        assert_eq!(house.history(Resolution::Minute).await.len(), 0);
+        assert_eq!(house.history(Resolution::Hour).await, [(NOON, 1, 0)]);
+    }
+
+    #[actix::test]
+    async fn a_database_that_is_away_costs_nothing_but_time() {
+        let house = house();
+        house.faults.set(Fault::Unavailable);
+        for second in 0..10 {
+            house.result(second, None).await;
+        }
+        sleep(3 * ROUND).await;
+        assert_eq!(house.journal.batches().len(), 10);
+        house.faults.set(Fault::None);
+        sleep(2 * ROUND).await;
+        assert!(house.journal.batches().is_empty());
+        assert_eq!(house.history(Resolution::Minute).await, [(NOON, 10, 0)]);
     }
 }

@@ -373,3 +373,404 @@ impl Handler<Drain> for Notifier {
         Box::pin(async move { drained.await.into_iter().flatten().sum() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+    use tokio::time::{pause, sleep};
+
+    use super::*;
+    use crate::{
+        domain::{
+            Alert, AlertTarget, Cause, Event, Notification, Outcome, Status, Tally, TargetDefinition, TargetId,
+        },
+        testing::{Answer, RecordingSinks, TestClock, fixtures::notifier_row},
+    };
+
+    /// Stands for the Persister: keeps what it is told, and knows what has not come to its end.
+    #[derive(Default)]
+    struct Outbox {
+        parcels: BTreeMap<Uuid, Parcel>,
+        changes: Vec<(Uuid, Delivery)>,
+    }
+
+    #[derive(Message)]
+    #[rtype(result = "()")]
+    struct Put(Vec<Notification>);
+
+    #[derive(Message)]
+    #[rtype(result = "Vec<(Uuid, Delivery)>")]
+    struct GetChanges;
+
+    impl Actor for Outbox {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<Listen> for Outbox {
+        type Result = ();
+
+        fn handle(&mut self, _: Listen, _: &mut Context<Self>) {}
+    }
+
+    impl Handler<Put> for Outbox {
+        type Result = ();
+
+        fn handle(&mut self, Put(notifications): Put, _: &mut Context<Self>) {
+            for notification in notifications {
+                let delivery = Delivery::pending(notification.alert.at);
+                self.parcels.insert(notification.id, Parcel { notification, delivery });
+            }
+        }
+    }
+
+    impl Handler<DeliveryChanged> for Outbox {
+        type Result = ();
+
+        fn handle(&mut self, DeliveryChanged { id, news }: DeliveryChanged, _: &mut Context<Self>) {
+            if news.delivery.state.is_final() {
+                self.parcels.remove(&id);
+            }
+            self.changes.push((id, news.delivery));
+        }
+    }
+
+    impl Handler<LoadUndelivered> for Outbox {
+        type Result = Result<Vec<Parcel>, JournalError>;
+
+        fn handle(&mut self, LoadUndelivered { most }: LoadUndelivered, _: &mut Context<Self>) -> Self::Result {
+            let mut of_each: HashMap<NotifierId, usize> = HashMap::new();
+            let mut room = |parcel: &&Parcel| {
+                let taken = of_each.entry(parcel.notification.notifier).or_default();
+                *taken += 1;
+                *taken <= most
+            };
+            Ok(self.parcels.values().filter(|parcel| room(parcel)).cloned().collect())
+        }
+    }
+
+    impl Handler<GetChanges> for Outbox {
+        type Result = MessageResult<GetChanges>;
+
+        fn handle(&mut self, _: GetChanges, _: &mut Context<Self>) -> Self::Result {
+            MessageResult(self.changes.clone())
+        }
+    }
+
+    struct House {
+        notifier: Addr<Notifier>,
+        outbox: Addr<Outbox>,
+        sinks: RecordingSinks,
+        clock: Arc<TestClock>,
+    }
+
+    /// A notifier on a paused clock that does not know its rows yet.
+    fn empty_house(outbox: Outbox, answers: impl IntoIterator<Item = Answer>) -> House {
+        pause();
+        let sinks = RecordingSinks::new(answers);
+        let clock = Arc::new(TestClock::default());
+        let outbox = outbox.start();
+        let links = Links {
+            listen: outbox.clone().recipient(),
+            record: outbox.clone().recipient(),
+            undelivered: outbox.clone().recipient(),
+            sinks: Arc::new(sinks.clone()),
+            thread: Arbiter::current(),
+            clock: clock.clone(),
+        };
+        let notifier = Notifier::new(links, Duration::from_secs(24 * 60 * 60)).start();
+        House { notifier, outbox, sinks, clock }
+    }
+
+    /// A notifier with notifiers of these names, from id 1 on.
+    async fn house<const N: usize>(names: [&str; N], answers: impl IntoIterator<Item = Answer>) -> House {
+        let house = empty_house(Outbox::default(), answers);
+        house.load((1..).zip(names).map(|(id, name)| notifier_row(id, name)).collect()).await;
+        house
+    }
+
+    fn notification(notifier: u64, target: u64, event: Event, at: time::OffsetDateTime) -> Notification {
+        let (row, _) = TargetDefinition::new("home", "http://h/").read(TargetId(target));
+        let outcome = match event {
+            Event::Fail => Outcome::fail(Cause::Connect, "connection refused"),
+            _ => Outcome::pass("200 OK"),
+        };
+        let alert = Alert {
+            event,
+            at,
+            target: AlertTarget::from(&row),
+            status: Status::Fail,
+            previous_status: Status::Pass,
+            incident: None,
+            outcome: Arc::new(outcome),
+            tally: Tally::default(),
+        };
+        Notification::new(NotifierId(notifier), Arc::new(alert))
+    }
+
+    impl House {
+        async fn load(&self, rows: Vec<NotifierRow>) {
+            self.notifier.send(NotifiersLoaded(rows)).await.unwrap();
+        }
+
+        /// Announces an event of a target to a notifier.
+        async fn event(&self, notifier: u64, target: u64, event: Event) -> Uuid {
+            let notification = notification(notifier, target, event, self.clock.now());
+            let id = notification.id;
+            self.outbox.send(Put(vec![notification.clone()])).await.unwrap();
+            self.notifier.send(Announced(vec![notification])).await.unwrap();
+            id
+        }
+
+        async fn fail(&self) -> Uuid {
+            self.event(1, 1, Event::Fail).await
+        }
+
+        async fn waiting(&self) -> usize {
+            self.notifier.send(GetWaiting).await.unwrap()
+        }
+
+        fn delivered_to(&self, name: &str) -> Vec<(u64, Event)> {
+            let delivered = self.sinks.delivered().into_iter().filter(|(to, _)| to == name);
+            delivered.map(|(_, n)| (n.alert.target.id.0, n.alert.event)).collect()
+        }
+
+        async fn ends(&self) -> Vec<DeliveryState> {
+            let changes = self.outbox.send(GetChanges).await.unwrap();
+            changes.into_iter().map(|(_, d)| d.state).filter(|state| state.is_final()).collect()
+        }
+    }
+
+    async fn seconds(seconds: u64) {
+        sleep(Duration::from_secs(seconds)).await;
+    }
+
+    #[actix::test]
+    async fn a_notification_is_delivered_and_its_way_is_taken_down() {
+        let house = house(["ops"], [Answer::Delivered]).await;
+        let id = house.fail().await;
+        seconds(1).await;
+        assert_eq!(house.delivered_to("ops"), [(1, Event::Fail)]);
+        let changes = house.outbox.send(GetChanges).await.unwrap();
+        let way: Vec<_> = changes.into_iter().map(|(of, d)| (of == id, d.state, d.attempts)).collect();
+        assert_eq!(way, [(true, DeliveryState::Sending, 0), (true, DeliveryState::Delivered, 1)]);
+        assert_eq!(house.waiting().await, 0);
+    }
+
+    #[actix::test]
+    async fn what_an_earlier_life_left_is_delivered_with_the_same_id() {
+        let old = notification(1, 1, Event::Fail, datetime!(2026-01-02 03:04:05 UTC));
+        let (id, delivery) = (old.id, Delivery { attempts: 3, ..Delivery::pending(old.alert.at) });
+        let parcels = [(id, Parcel { notification: old, delivery })].into();
+        let house = empty_house(Outbox { parcels, ..Outbox::default() }, [Answer::Delivered]);
+        house.clock.set(datetime!(2026-01-02 03:04:06 UTC));
+        seconds(1).await;
+        // Whom it is for is not known yet, so he is not taken for gone.
+        assert_eq!((house.waiting().await, house.ends().await), (1, vec![]));
+        house.load(vec![notifier_row(1, "ops")]).await;
+        seconds(1).await;
+        assert_eq!(house.sinks.delivered().iter().map(|(_, n)| n.id).collect::<Vec<_>>(), [id]);
+        assert_eq!(house.ends().await, [DeliveryState::Delivered]);
+    }
+
+    #[actix::test]
+    async fn an_announcement_that_was_lost_is_found_by_the_scan_and_nothing_is_sent_twice() {
+        let house = house(["ops"], [Answer::Delivered]).await;
+        house.fail().await;
+        let lost = notification(1, 2, Event::Fail, house.clock.now());
+        house.outbox.send(Put(vec![lost])).await.unwrap();
+        seconds(600).await;
+        assert_eq!(house.delivered_to("ops"), [(1, Event::Fail), (2, Event::Fail)]);
+    }
+
+    #[actix::test]
+    async fn a_sink_that_hangs_delays_no_other() {
+        let house = house(["slow", "ops"], [Answer::Delivered]).await;
+        house.sinks.script("slow", [Answer::Hang]);
+        house.load(vec![notifier_row(3, "slow"), notifier_row(2, "ops")]).await;
+        house.event(3, 1, Event::Fail).await;
+        house.event(2, 1, Event::Fail).await;
+        sleep(Duration::from_millis(1)).await;
+        assert_eq!(house.delivered_to("ops"), [(1, Event::Fail)]);
+        assert_eq!(house.waiting().await, 1);
+    }
+
+    #[actix::test]
+    async fn a_recovery_waits_for_its_failure_but_not_for_another_target() {
+        let answers = [Answer::Transient(None), Answer::Delivered];
+        let house = house(["ops"], answers).await;
+        house.event(1, 1, Event::Fail).await;
+        house.event(1, 1, Event::Recovery).await;
+        house.event(1, 2, Event::Fail).await;
+        sleep(Duration::from_millis(1)).await;
+        assert_eq!(house.delivered_to("ops"), [(2, Event::Fail)]);
+        seconds(60).await;
+        assert_eq!(house.delivered_to("ops"), [(2, Event::Fail), (1, Event::Fail), (1, Event::Recovery)]);
+        let ids: HashSet<_> = house.sinks.attempts().iter().map(|(_, n)| n.id).collect();
+        assert_eq!((ids.len(), house.sinks.attempts().len()), (3, 4));
+    }
+
+    #[actix::test]
+    async fn a_receiver_that_is_down_is_not_asked_once_for_each_target() {
+        let house = house(["ops"], [Answer::Transient(None)]).await;
+        for target in 1..=500 {
+            house.event(1, target, Event::Fail).await;
+        }
+        seconds(600).await;
+        let attempts = house.sinks.attempts().len();
+        assert!(attempts < 60, "{attempts}");
+        house.sinks.script("mended", [Answer::Delivered]);
+        house.load(vec![notifier_row(1, "mended")]).await;
+        seconds(1).await;
+        assert_eq!(house.delivered_to("mended").len(), 500);
+    }
+
+    #[actix::test]
+    async fn the_receivers_retry_after_holds_for_all_that_it_is_to_be_told() {
+        let answers = [Answer::Transient(Some(Duration::from_secs(600))), Answer::Delivered];
+        let house = house(["ops"], answers).await;
+        house.fail().await;
+        house.event(1, 2, Event::Fail).await;
+        seconds(599).await;
+        assert!(house.delivered_to("ops").is_empty());
+        seconds(2).await;
+        assert_eq!(house.delivered_to("ops").len(), 2);
+    }
+
+    #[actix::test]
+    async fn an_hour_of_failures_ends_in_a_delivery() {
+        let house = house(["ops"], [Answer::Transient(None)]).await;
+        house.fail().await;
+        seconds(3_600).await;
+        let attempts = house.sinks.attempts().len();
+        assert!((10..100).contains(&attempts), "{attempts}");
+        house.sinks.script("ops", [Answer::Delivered]);
+        let id = house.sinks.attempts()[0].1.id;
+        let mut row = notifier_row(1, "ops");
+        row.definition.params = crate::domain::Secret::new("server=other");
+        house.load(vec![row]).await;
+        seconds(1).await;
+        assert_eq!(house.sinks.delivered().iter().map(|(_, n)| n.id).collect::<Vec<_>>(), [id]);
+    }
+
+    #[actix::test]
+    async fn what_is_refused_has_come_to_its_end_at_once() {
+        let house = house(["ops"], [Answer::Permanent]).await;
+        house.fail().await;
+        seconds(1).await;
+        assert_eq!((house.ends().await, house.waiting().await), (vec![DeliveryState::Refused], 0));
+        let (_, last) = house.outbox.send(GetChanges).await.unwrap().pop().unwrap();
+        assert_eq!(last.last_error.as_deref(), Some("550 never"));
+    }
+
+    #[actix::test]
+    async fn what_finds_no_way_in_time_has_expired() {
+        let house = house(["ops"], [Answer::Hang]).await;
+        house.fail().await;
+        seconds(23 * 3_600).await;
+        assert!(house.ends().await.is_empty());
+        seconds(2 * 3_600).await;
+        assert_eq!((house.ends().await, house.waiting().await), (vec![DeliveryState::Expired], 0));
+        assert!(house.sinks.attempts().len() > 100);
+    }
+
+    #[actix::test]
+    async fn a_clock_that_steps_lets_nothing_expire_and_nothing_live_for_ever() {
+        let house = house(["ops"], [Answer::Transient(None)]).await;
+        house.fail().await;
+        seconds(1).await;
+        house.clock.set(house.clock.now() + time::Duration::days(30));
+        seconds(600).await;
+        assert!(house.ends().await.is_empty());
+        house.clock.set(house.clock.now() - time::Duration::days(60));
+        seconds(25 * 3_600).await;
+        assert_eq!(house.ends().await, [DeliveryState::Expired]);
+    }
+
+    #[actix::test]
+    async fn what_a_row_at_fault_cannot_tell_waits_until_it_is_mended() {
+        let house = house([], [Answer::Delivered]).await;
+        let mut row = notifier_row(1, "ops");
+        row.definition.kind.clear();
+        house.load(vec![row.clone()]).await;
+        house.fail().await;
+        seconds(3_600).await;
+        assert_eq!((house.ends().await, house.waiting().await), (vec![], 1));
+        let (_, last) = house.outbox.send(GetChanges).await.unwrap().pop().unwrap();
+        assert!(last.last_error.unwrap().contains("type: is empty"));
+        row.definition.kind = "SMTP".to_owned();
+        house.load(vec![row]).await;
+        seconds(1).await;
+        assert_eq!(house.delivered_to("ops"), [(1, Event::Fail)]);
+    }
+
+    #[actix::test]
+    async fn more_than_fits_into_memory_waits_in_the_journal_and_keeps_its_order() {
+        let house = house([], [Answer::Delivered]).await;
+        let mut row = notifier_row(1, "ops");
+        row.definition.kind.clear();
+        house.load(vec![row.clone()]).await;
+        for n in 0..2_500 {
+            let event = if n % 2 == 0 { Event::Fail } else { Event::Recovery };
+            house.clock.set(house.clock.now() + time::Duration::milliseconds(2));
+            house.event(1, 1, event).await;
+        }
+        assert_eq!(house.waiting().await, QUEUE_MAX);
+        row.definition.kind = "SMTP".to_owned();
+        house.load(vec![row]).await;
+        seconds(600).await;
+        let delivered = house.delivered_to("ops");
+        assert_eq!(delivered.len(), 2_500);
+        let alternate = (0..2_500).map(|n| if n % 2 == 0 { Event::Fail } else { Event::Recovery });
+        assert!(delivered.iter().map(|(_, event)| *event).eq(alternate));
+    }
+
+    #[actix::test]
+    async fn a_disabled_notifier_is_told_nothing_and_what_waited_is_kept_as_refused() {
+        let house = house(["ops"], [Answer::Transient(None)]).await;
+        house.fail().await;
+        seconds(1).await;
+        let mut row = notifier_row(1, "ops");
+        row.definition.enabled = false;
+        house.load(vec![row]).await;
+        house.fail().await;
+        seconds(60).await;
+        assert_eq!(house.waiting().await, 0);
+        assert_eq!(house.ends().await, [DeliveryState::Refused, DeliveryState::Refused]);
+        assert!(house.sinks.attempts().len() <= 2);
+    }
+
+    #[actix::test]
+    async fn what_waits_for_a_worker_that_panics_is_delivered_by_the_next() {
+        let house = house(["ops"], [Answer::Transient(None)]).await;
+        house.fail().await;
+        seconds(1).await;
+        house.sinks.script("ops", [Answer::Delivered]);
+        // The address of the worker is alive yet, as it is while a panic unwinds on another thread.
+        house.notifier.send(ChildExited { child: NotifierId(1), panicked: true, left: () }).await.unwrap();
+        seconds(1).await;
+        assert_eq!(house.delivered_to("ops"), [(1, Event::Fail)]);
+    }
+
+    #[actix::test]
+    async fn an_operator_may_have_what_waits_tried_now() {
+        let house = house(["ops"], [Answer::Transient(Some(Duration::from_secs(600))), Answer::Delivered]).await;
+        let id = house.fail().await;
+        seconds(1).await;
+        assert!(house.notifier.send(RetryNow(id)).await.unwrap());
+        assert!(!house.notifier.send(RetryNow(Uuid::nil())).await.unwrap());
+        seconds(1).await;
+        assert_eq!(house.delivered_to("ops"), [(1, Event::Fail)]);
+    }
+
+    #[actix::test]
+    async fn a_drain_tries_what_waits_once_more_and_tells_what_is_left() {
+        let house = house(["ops", "dead"], [Answer::Transient(None), Answer::Delivered]).await;
+        house.sinks.script("dead", [Answer::Transient(None)]);
+        house.load(vec![notifier_row(1, "ops"), notifier_row(3, "dead")]).await;
+        house.event(1, 1, Event::Fail).await;
+        house.event(3, 1, Event::Fail).await;
+        sleep(Duration::from_millis(1)).await;
+        assert_eq!(house.notifier.send(Drain).await.unwrap(), 1);
+        assert_eq!(house.delivered_to("ops"), [(1, Event::Fail)]);
+    }
+}

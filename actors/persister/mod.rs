@@ -81,7 +81,7 @@ pub struct GetPersistence;
 pub struct Resend(pub Notification);
 
 /// The answer to [`GetPersistence`].
-#[derive(Clone, Debug, MessageResponse)]
+#[derive(Clone, Debug, Default, MessageResponse)]
 pub struct Persistence {
     /// The name of the backend.
     pub backend: &'static str,
@@ -236,7 +236,7 @@ impl Persister {
     fn drop_results(&mut self, dropped: u64) {
         if dropped > 0 {
             self.results_dropped += dropped;
-            warn!("{dropped} single results left the journal to make room: they count, but are not in the history");
+            warn!("the journal has no room for {dropped} single results: they count, but are not in the history");
         }
     }
 
@@ -368,6 +368,7 @@ impl Persister {
             return;
         };
         self.write_in_flight = true;
+        self.journal.mark(packet.through);
         let (store, turn) = (self.store.clone(), self.turn.clone());
         let written = async move {
             let turn = turn.write_owned().await;
@@ -393,7 +394,8 @@ impl Persister {
         }
         if let Some(packet) = self.packet.take() {
             self.ahead.remove(packet.through, &packet.batch);
-            self.tail.forget(packet.through);
+            let lost = self.tail.forget(packet.through);
+            self.drop_results(lost as u64);
             self.progress.iter_mut().for_each(|progress| progress.rows = packet.through);
             if let Some(rows) = &mut self.rows {
                 bring_up_to_date(Arc::make_mut(rows), &packet.batch);
@@ -419,9 +421,10 @@ impl Persister {
         if self.append_in_flight || !self.pending.is_empty() || self.tail.unkept().is_some() {
             return;
         }
+        let left = self.waiting();
         for waiting in self.drained.iter_mut().flat_map(std::mem::take) {
             // Whoever waited may have left at its deadline.
-            waiting.send(0).ok();
+            waiting.send(left).ok();
         }
     }
 
@@ -595,7 +598,8 @@ impl Handler<GetProgress> for Persister {
     }
 }
 
-/// Makes everything durable; answers when it is, in the database too unless that is away.
+/// Makes everything durable; answers when it is, in the database too unless that is away: then with the number of
+/// rows that have news.
 impl Handler<Drain> for Persister {
     type Result = ResponseFuture<usize>;
 
@@ -608,5 +612,294 @@ impl Handler<Drain> for Persister {
         }
         self.flush(ctx);
         Box::pin(async move { all_written.await.unwrap_or(0) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+    use tokio::time::{pause, sleep};
+
+    use super::*;
+    use crate::{
+        domain::{Cause, Edge, Incident, Outcome, Slots, Tally, TargetDefinition, TargetId},
+        testing::{
+            Collector, Fault, Faults, FaultyStore, MemoryJournal, MemoryStore, TestClock,
+            fixtures::{notifier_row, target_row},
+        },
+    };
+
+    struct House {
+        persister: Addr<Persister>,
+        store: MemoryStore,
+        faults: Faults,
+        journal: MemoryJournal,
+        announced: Collector<Announced>,
+    }
+
+    /// A persister on a paused clock, over a store with one target and one notifier.
+    async fn house() -> House {
+        pause();
+        let store = MemoryStore::default();
+        store.put_target(target_row(1, "home"));
+        store.put_notifier(notifier_row(1, "ops"));
+        let house = open(store, MemoryJournal::default()).await;
+        assert!(house.load().await.is_ok());
+        house
+    }
+
+    async fn open(store: MemoryStore, journal: MemoryJournal) -> House {
+        let (faulty, faults) = FaultyStore::new(Arc::new(store.clone()));
+        let clock = Arc::new(TestClock::default());
+        let persister =
+            Persister::new(Arc::new(faulty), Arc::new(journal.clone()), clock, Duration::from_millis(500)).start();
+        let announced = Collector::<Announced>::default();
+        persister.send(Listen(announced.recipient())).await.unwrap();
+        let house = House { persister, store, faults, journal, announced };
+        sleep(Duration::from_millis(1)).await;
+        house
+    }
+
+    fn event(outcome: Outcome, edge: Option<Edge>) -> ProbeCompleted {
+        let (target, _) = TargetDefinition::new("home", "http://h/").read(TargetId(1));
+        let at = datetime!(2026-01-02 03:04:05.678 UTC);
+        let status = if outcome.passed() { Status::Pass } else { Status::Fail };
+        ProbeCompleted {
+            target: Arc::new(target),
+            at,
+            outcome: Arc::new(outcome),
+            status,
+            edge,
+            incident: edge.map(|_| Incident::begin(at, 1)),
+            tally: Tally::default(),
+            slots: Slots { done: 1, ..Slots::default() },
+        }
+    }
+
+    impl House {
+        async fn pass(&self) {
+            self.persister.send(event(Outcome::pass("200 OK"), None)).await.unwrap();
+        }
+
+        async fn fail(&self) {
+            let edge = Edge { from: Status::Pass, to: Status::Fail };
+            self.persister.send(event(Outcome::fail(Cause::Connect, "refused"), Some(edge))).await.unwrap();
+        }
+
+        async fn load(&self) -> Result<Arc<Rows>, StoreError> {
+            self.persister.send(LoadRows).await.unwrap()
+        }
+
+        /// The passes in the database.
+        fn passes(&self) -> u64 {
+            self.store.target(TargetId(1)).state.tally.pass_count
+        }
+
+        /// The passes that people are shown.
+        async fn shown(&self) -> u64 {
+            let rows = self.persister.send(ListRows).await.unwrap().unwrap();
+            rows.targets[0].state.tally.pass_count
+        }
+
+        async fn persistence(&self) -> Persistence {
+            self.persister.send(GetPersistence).await.unwrap()
+        }
+
+        fn told(&self) -> usize {
+            self.announced.heard().iter().map(|Announced(told)| told.len()).sum()
+        }
+
+        /// The next life after this one was killed.
+        async fn killed(self) -> Self {
+            open(self.store.clone(), self.journal.reopen()).await
+        }
+    }
+
+    #[actix::test]
+    async fn a_result_is_accepted_when_the_journal_has_it() {
+        let house = house().await;
+        house.journal.set(Fault::Slow(Duration::from_secs(3)));
+        let begun = tokio::time::Instant::now();
+        house.pass().await;
+        assert!(begun.elapsed() >= Duration::from_secs(3));
+        assert_eq!(house.journal.batches().len(), 1);
+    }
+
+    #[actix::test]
+    async fn results_are_written_together_within_the_flush_interval() {
+        let house = house().await;
+        house.pass().await;
+        house.pass().await;
+        assert_eq!((house.passes(), house.persistence().await.results_waiting), (0, 1));
+        sleep(Duration::from_millis(501)).await;
+        assert_eq!((house.passes(), house.persistence().await.results_waiting), (2, 0));
+    }
+
+    #[actix::test]
+    async fn no_result_is_lost_while_the_database_is_away_and_none_is_counted_twice() {
+        let house = house().await;
+        for fault in [Fault::Unavailable, Fault::Hangs, Fault::LosesAnswers] {
+            house.faults.set(fault);
+            for _ in 0..100 {
+                house.pass().await;
+                sleep(Duration::from_secs(1)).await;
+            }
+            let persistence = house.persistence().await;
+            assert!(persistence.away.is_some(), "{fault:?}");
+            assert_eq!(persistence.results_waiting, 1, "{fault:?}");
+            house.faults.set(Fault::None);
+            sleep(Duration::from_secs(60)).await;
+            assert!(house.persistence().await.away.is_none(), "{fault:?}");
+        }
+        assert_eq!(house.passes(), 300);
+    }
+
+    #[actix::test]
+    async fn the_next_life_goes_on_where_a_killed_one_ended() {
+        let mut house = house().await;
+        for life in 1..=5 {
+            house.faults.set([Fault::Unavailable, Fault::LosesAnswers, Fault::Hangs][life % 3]);
+            for _ in 0..400 {
+                house.pass().await;
+            }
+            sleep(Duration::from_secs(1)).await;
+            house = house.killed().await;
+            // People are shown what happened before the database has it.
+            house.load().await.unwrap();
+            assert_eq!(house.shown().await, 400 * life as u64);
+        }
+        sleep(Duration::from_secs(60)).await;
+        assert_eq!((house.passes(), house.persistence().await.results_waiting), (2_000, 0));
+    }
+
+    #[actix::test]
+    async fn rows_are_not_given_out_before_the_journal_was_looked_through() {
+        let house = house().await;
+        house.faults.set(Fault::Unavailable);
+        house.pass().await;
+        house.store.edit_target(TargetId(1), |row| row.state.tally = Tally::default());
+        let next = house.killed().await;
+        next.faults.set(Fault::Unavailable);
+        assert_eq!(next.load().await.unwrap().targets[0].state.tally.pass_count, 1);
+    }
+
+    #[actix::test]
+    async fn people_are_told_when_the_edge_and_the_notification_are_durable_together() {
+        let house = house().await;
+        house.journal.set(Fault::Slow(Duration::from_secs(2)));
+        let persister = house.persister.clone();
+        let edge = Edge { from: Status::Pass, to: Status::Fail };
+        let sent = tokio::spawn(persister.send(event(Outcome::fail(Cause::Dns, "no such host"), Some(edge))));
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(house.told(), 0);
+        sent.await.unwrap().unwrap();
+        sleep(Duration::from_millis(1)).await;
+        assert_eq!(house.told(), 1);
+        let (_, batch) = house.journal.batches().remove(0);
+        assert_eq!((batch.targets.len(), batch.notifications.len()), (1, 1));
+        let undelivered = house.persister.send(LoadUndelivered { most: 10 }).await.unwrap().unwrap();
+        assert_eq!(undelivered.len(), 1);
+    }
+
+    #[actix::test]
+    async fn a_journal_that_fails_stops_neither_alerts_nor_the_database() {
+        for fault in [Fault::Unavailable, Fault::Hangs, Fault::LosesAnswers] {
+            let house = house().await;
+            house.journal.set(fault);
+            house.fail().await;
+            for _ in 0..100 {
+                house.pass().await;
+                sleep(Duration::from_secs(1)).await;
+            }
+            let persistence = house.persistence().await;
+            assert!(persistence.journal_away.is_some() && persistence.away.is_none(), "{fault:?}");
+            assert!(house.told() >= 1, "{fault:?}");
+            // Those of the last flush interval, and of a call that hangs.
+            assert!(house.passes() > 80, "{fault:?}: {}", house.passes());
+            house.journal.set(Fault::None);
+            sleep(Duration::from_secs(60)).await;
+            assert!(house.persistence().await.journal_away.is_none(), "{fault:?}");
+            assert_eq!(house.passes(), 100, "{fault:?}");
+            house.pass().await;
+            let house = house.killed().await;
+            sleep(Duration::from_secs(60)).await;
+            assert_eq!(house.passes(), 101, "{fault:?}");
+        }
+    }
+
+    #[actix::test]
+    async fn while_both_fail_probing_goes_on_and_what_counts_is_kept_in_memory() {
+        let house = house().await;
+        house.journal.set(Fault::Unavailable);
+        house.faults.set(Fault::Unavailable);
+        house.fail().await;
+        for _ in 0..1_000 {
+            house.pass().await;
+        }
+        assert_eq!((house.told() >= 1, house.shown().await), (true, 1_000));
+        house.faults.set(Fault::None);
+        sleep(Duration::from_secs(60)).await;
+        house.journal.set(Fault::None);
+        sleep(Duration::from_secs(60)).await;
+        assert_eq!((house.passes(), house.persistence().await.results_waiting), (1_000, 0));
+    }
+
+    #[actix::test]
+    async fn counters_never_seem_to_go_back_while_the_database_follows() {
+        let house = house().await;
+        house.faults.set(Fault::Slow(Duration::from_millis(130)));
+        let mut shown = 0;
+        for _ in 0..200 {
+            house.pass().await;
+            let now = house.load().await.unwrap().targets[0].state.tally.pass_count;
+            assert!(now > shown, "{now} after {shown}");
+            shown = now;
+        }
+        assert_eq!(shown, 200);
+    }
+
+    #[actix::test]
+    async fn a_notification_that_ended_is_undelivered_again_when_it_is_sent_once_more() {
+        let house = house().await;
+        house.fail().await;
+        let undelivered = async || house.persister.send(LoadUndelivered { most: 10 }).await.unwrap().unwrap();
+        let parcel = undelivered().await.remove(0);
+        let delivery = crate::domain::Delivery { state: DeliveryState::Refused, ..parcel.delivery.clone() };
+        let ended = Parcel { delivery, ..parcel.clone() };
+        let news = NotificationNews::of(&ended);
+        house.persister.send(DeliveryChanged { id: parcel.notification.id, news }).await.unwrap();
+        assert!(undelivered().await.is_empty());
+        house.persister.send(Resend(parcel.notification.clone())).await.unwrap();
+        assert_eq!(undelivered().await[0].notification.id, parcel.notification.id);
+    }
+
+    #[actix::test]
+    async fn a_drain_ends_when_all_is_written_or_at_least_durable() {
+        let house = house().await;
+        house.pass().await;
+        assert_eq!(house.persister.send(Drain).await.unwrap(), 0);
+        assert_eq!(house.passes(), 1);
+        house.faults.set(Fault::Unavailable);
+        house.pass().await;
+        assert_eq!(house.persister.send(Drain).await.unwrap(), 1);
+        let house = house.killed().await;
+        sleep(Duration::from_secs(10)).await;
+        assert_eq!(house.passes(), 2);
+    }
+
+    #[actix::test]
+    async fn results_go_before_all_else_when_the_journal_is_full() {
+        pause();
+        let store = MemoryStore::default();
+        store.put_target(target_row(1, "home"));
+        let house = open(store, MemoryJournal::of(6_400)).await;
+        house.faults.set(Fault::Unavailable);
+        for _ in 0..300 {
+            house.pass().await;
+        }
+        assert!(house.persistence().await.results_dropped >= 200);
+        house.faults.set(Fault::None);
+        sleep(Duration::from_secs(60)).await;
+        assert_eq!(house.passes(), 300);
     }
 }

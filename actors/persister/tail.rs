@@ -87,9 +87,13 @@ impl Tail {
         packet(node, read)
     }
 
-    /// The database has the batches up to `through`.
-    pub(super) fn forget(&mut self, through: u64) {
+    /// The database has the batches up to `through`; tells how many single results go with those that the journal
+    /// never had.
+    pub(super) fn forget(&mut self, through: u64) -> usize {
+        let gone = self.entries.iter().filter(|entry| entry.number <= through && !entry.kept);
+        let lost = gone.map(|entry| entry.batch.results.len()).sum();
         self.entries.retain(|entry| entry.number > through);
+        lost
     }
 }
 

@@ -26,10 +26,10 @@ pub trait History: Send + Sync {
 
     /// The hours and days of which something finer was written since they were summed up, the oldest first,
     /// hours before days.
-    async fn stale(&self) -> Result<Vec<Period>, StoreError>;
+    async fn stale(&self) -> Result<Vec<Stale>, StoreError>;
 
-    /// What the results came to, by target and time: of the targets after `after`, `most` at the most, and of
-    /// the entries that begin from `from` until before `until`. Parts and nodes are added up.
+    /// What the results came to, by target and time: of the entries that begin from `from` until before
+    /// `until`. Parts and nodes are added up.
     async fn rollups(
         &self,
         resolution: Resolution,
@@ -40,10 +40,14 @@ pub trait History: Send + Sync {
 
     /// Writes, or replaces, what some targets' results came to in an hour or a day. Targets that are gone are
     /// passed over.
-    async fn write_rollups(&self, period: Period, rows: &[(TargetId, Rollup)]) -> Result<(), StoreError>;
+    ///
+    /// Nothing is written, and the answer is `false`, where something finer was written since `of` was read, or
+    /// another node has summed it up: what was added up then is no longer all.
+    async fn write_rollups(&self, of: Stale, rows: &[(TargetId, Rollup)]) -> Result<bool, StoreError>;
 
-    /// The period was summed up: it is stale no more, but that in which it lies is.
-    async fn summed_up(&self, period: Period) -> Result<(), StoreError>;
+    /// The period was summed up: it is stale no more, but that in which it lies is. Nothing changes where
+    /// [`write_rollups`](Self::write_rollups) would write nothing.
+    async fn summed_up(&self, of: Stale) -> Result<(), StoreError>;
 
     /// Deletes a few of the oldest entries that ended before `before`, and tells whether there may be more.
     /// Costs no scan of what is younger.
@@ -64,16 +68,25 @@ pub trait History: Send + Sync {
     async fn notifications(&self, filter: &NotificationFilter) -> Result<Vec<NotificationRow>, StoreError>;
 }
 
+/// A period that is to be summed up, as it was when that was read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Stale {
+    /// The period.
+    pub period: Period,
+    /// Another one whenever something finer is written.
+    pub mark: Uuid,
+}
+
 /// Of which targets rollups are read.
 #[derive(Clone, Copy, Debug)]
 pub enum Targets {
     /// Of one.
     One(TargetId),
-    /// Of the next `most` by id.
+    /// Of the next by id that have any.
     After {
         /// The id before the first.
         id: TargetId,
-        /// How many targets.
+        /// How many targets at the most.
         most: usize,
     },
 }

@@ -9,7 +9,7 @@ mod store;
 
 pub use clock::Clock;
 pub use history::{
-    History, IncidentRow, Kept, NotificationFilter, NotificationRow, RollupRow, Targets,
+    History, IncidentRow, Kept, NotificationFilter, NotificationRow, RollupRow, Stale, Targets,
 };
 pub use journal::{Appended, Journal, JournalError};
 pub use prober::{Prober, ProberBuilder, ProberFactory, Tracer, plan_probe};

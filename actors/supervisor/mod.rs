@@ -27,6 +27,7 @@ use futures_util::future::{OptionFuture, ready};
 use log::{error, info};
 use tokio::{sync::oneshot, time::Instant};
 
+pub use self::budget::Budget;
 use self::child::{Child, ChildState};
 use crate::{
     domain::{Evidence, Status, TargetId, TargetRow},

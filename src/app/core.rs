@@ -1,16 +1,23 @@
 //! The actors of a daemon: started in order, watched, stopped in reverse.
+//!
+//! # Design notes
+//!
+//! 2026-11: when one of them dies, all are started anew: whoever is left holds addresses of the dead. Nothing is lost,
+//! since what happened is in the journal; it costs the targets the results that were not enough for their
+//! thresholds yet.
 
 use std::{io, sync::Arc, time::Duration};
 
 use actix::prelude::*;
 use log::warn;
 use skypunch_actors::{
+    historian::Historian,
     lifecycle::Drain,
     logger::Logger,
     meter::Meter,
-    notifier::Notifier,
-    persister::{GetPersistence, Persister},
-    port::{Clock, Store},
+    notifier::{self, Notifier},
+    persister::Persister,
+    port::{Clock, Journal, Store},
     supervisor::{Links, Supervisor},
     tester::Tester,
 };
@@ -19,9 +26,17 @@ use tokio::time::{Instant, timeout_at};
 use super::Kinds;
 use crate::settings::Settings;
 
+/// Where everything is kept.
+#[derive(Clone)]
+pub(super) struct Kept {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) journal: Arc<dyn Journal>,
+}
+
 /// Every actor that lives as long as the daemon.
 pub(super) struct Core {
     pub(super) persister: Addr<Persister>,
+    pub(super) historian: Addr<Historian>,
     pub(super) meter: Addr<Meter>,
     pub(super) notifier: Addr<Notifier>,
     pub(super) supervisor: Addr<Supervisor>,
@@ -33,18 +48,30 @@ pub(super) struct Core {
 impl Core {
     pub(super) fn start(
         settings: &Settings,
-        store: Arc<dyn Store>,
+        kept: &Kept,
         kinds: &Kinds,
         clock: Arc<dyn Clock>,
     ) -> io::Result<Self> {
+        let Kept { store, journal } = kept.clone();
         let delivering = Arbiter::new();
         let probing: Vec<Arbiter> = (0..settings.probe.threads).map(|_| Arbiter::new()).collect();
 
-        let persister = Persister::new(store, clock.clone(), settings.database.flush_interval).start();
+        let flush_interval = settings.database.flush_interval;
+        let persister = Persister::new(store.clone(), journal.clone(), clock.clone(), flush_interval).start();
+        let progress = persister.clone().recipient();
+        let historian =
+            Historian::new(store, journal, progress, settings.history, clock.clone()).start();
         let logger = Logger::to_log()?.start();
         let meter = Meter::new().start();
-        let ended = persister.clone().recipient();
-        let notifier = Notifier::new(kinds.sinks.clone(), delivering.handle(), ended).start();
+        let telling = notifier::Links {
+            listen: persister.clone().recipient(),
+            record: persister.clone().recipient(),
+            undelivered: persister.clone().recipient(),
+            sinks: kinds.sinks.clone(),
+            thread: delivering.handle(),
+            clock: clock.clone(),
+        };
+        let notifier = Notifier::new(telling, settings.notify.give_up_after).start();
         let links = Links {
             rows: persister.clone().recipient(),
             notifier: notifier.clone().recipient(),
@@ -52,7 +79,6 @@ impl Core {
                 persister.clone().recipient(),
                 logger.clone().recipient(),
                 meter.clone().recipient(),
-                notifier.clone().recipient(),
             ],
             probers: kinds.probers.clone(),
             threads: probing.iter().map(Arbiter::handle).collect(),
@@ -61,13 +87,14 @@ impl Core {
         let supervisor = Supervisor::new(links, settings.daemon.reload_interval).start();
         let tester = Tester::new(kinds.probers.clone(), kinds.sinks.clone(), clock).start();
         let threads = [delivering].into_iter().chain(probing).collect();
-        Ok(Self { persister, meter, notifier, supervisor, tester, logger, threads })
+        Ok(Self { persister, historian, meter, notifier, supervisor, tester, logger, threads })
     }
 
     /// An actor without which the daemon is of no use, if one is gone.
     pub(super) fn dead(&self) -> Option<&'static str> {
         let core = [
             ("persister", self.persister.connected()),
+            ("historian", self.historian.connected()),
             ("logger", self.logger.connected()),
             ("meter", self.meter.connected()),
             ("notifier", self.notifier.connected()),
@@ -78,7 +105,7 @@ impl Core {
     }
 
     /// Targets stop, then what is to be told is told, then what is to be written is written: each for its
-    /// share of the time, so that none leaves nothing to the next.
+    /// share of the time, so that none leaves nothing to the next. What is not done is in the journal.
     pub(super) async fn stop(self, within: Duration) {
         let begun = Instant::now();
         if timeout_at(begun + within / 4, self.supervisor.send(Drain)).await.is_err() {
@@ -86,12 +113,15 @@ impl Core {
         }
         match timeout_at(begun + within * 3 / 4, self.notifier.send(Drain)).await {
             Ok(Ok(0)) => {}
-            Ok(Ok(left)) => warn!("{left} notifications were not delivered before the end"),
-            Ok(Err(_)) | Err(_) => warn!("not every notification was delivered before the end"),
+            Ok(Ok(left)) => warn!("{left} notifications wait for the next start: they are not delivered yet"),
+            Ok(Err(_)) | Err(_) => warn!("the notifications that are left wait for the next start"),
         }
-        if timeout_at(begun + within, self.persister.send(Drain)).await.is_err() {
-            let waiting = self.persister.send(GetPersistence).await.map_or(0, |p| p.results_waiting);
-            warn!("the newest results of {waiting} rows were not written before the end");
+        match timeout_at(begun + within, self.persister.send(Drain)).await {
+            Ok(Ok(0)) => {
+                timeout_at(begun + within, self.historian.send(Drain)).await.ok();
+            }
+            Ok(Ok(waiting)) => warn!("news of {waiting} rows wait for the next start: the database is away"),
+            Ok(Err(_)) | Err(_) => warn!("not all was written before the end"),
         }
         for thread in self.threads {
             thread.stop();

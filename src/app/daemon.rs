@@ -6,21 +6,27 @@ use actix::prelude::*;
 use futures_util::future::{OptionFuture, join3};
 use log::{error, info, warn};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use skypunch_actors::{domain::text, port::Clock, supervisor::Reload};
+use skypunch_actors::{
+    domain::text,
+    port::Clock,
+    supervisor::{Budget, Reload},
+};
+use time::OffsetDateTime;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
-    time::{MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval},
 };
 
 use super::{
     Kinds,
-    core::Core,
+    core::{Core, Kept},
     database::{self, DatabaseError},
 };
 use crate::{
     clock::SystemClock,
     control::{Actors, Api, BindError, DaemonActors, Pidfile, PidfileError, Server},
+    journal::{self, FileJournal},
     logging::{self, LoggingError, Terminal},
     probe::UserAgentError,
     settings::{Settings, SettingsError, create_state_dir},
@@ -45,6 +51,9 @@ pub enum RunError {
     /// The database cannot be used.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] journal::OpenError),
     /// The settings of the probes cannot be used.
     #[error(transparent)]
     Probes(#[from] UserAgentError),
@@ -57,8 +66,8 @@ pub enum RunError {
     /// The machine refused a thread or a signal handler.
     #[error("the machine refused a thread or a signal handler")]
     Machine(#[from] io::Error),
-    /// An actor without which the daemon is of no use died.
-    #[error("the {0} died; the daemon ends, to be started anew")]
+    /// An actor without which the daemon is of no use died too often.
+    #[error("the {0} died again and again; the daemon ends, to be started anew")]
     CoreDied(&'static str),
 }
 
@@ -81,6 +90,7 @@ pub fn run(settings: &Settings, terminal: Terminal) -> Result<(), RunError> {
 async fn serve(settings: &Settings) -> Result<(), RunError> {
     let mut signals = Signals::listen()?;
     let mut hangup = signal(SignalKind::hangup())?;
+    let journal = FileJournal::open(&settings.journal_dir(), settings.journal.max_bytes).await?;
     // A database that hangs, or that another node migrates, must not make the daemon deaf.
     let store = tokio::select! {
         store = database::open(settings) => store?,
@@ -91,45 +101,80 @@ async fn serve(settings: &Settings) -> Result<(), RunError> {
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let kinds = Kinds::new(settings, clock.clone())?;
+    let kept = Kept { store, journal: Arc::new(journal) };
+    let started_at = clock.now();
+    let mut budget = Budget::default();
+    loop {
+        let life = Life { settings, kept: &kept, kinds: &kinds, clock: &clock, started_at };
+        match live(&life, &mut signals, &mut hangup).await? {
+            End::Told => return Ok(()),
+            End::Died(name) if budget.forgives(Instant::now()) => {
+                error!("the {name} died; every actor is started anew, and goes on from the journal");
+            }
+            End::Died(name) => return Err(RunError::CoreDied(name)),
+        }
+    }
+}
+
+/// What one life of the actors is begun from.
+struct Life<'a> {
+    settings: &'a Settings,
+    kept: &'a Kept,
+    kinds: &'a Kinds,
+    clock: &'a Arc<dyn Clock>,
+    started_at: OffsetDateTime,
+}
+
+/// How a life of the actors ended.
+enum End {
+    /// The daemon was told to stop.
+    Told,
+    /// This actor died, and the others were stopped.
+    Died(&'static str),
+}
+
+/// Starts the actors and those who talk to them, and stops them when that is wanted or one has died.
+async fn live(life: &Life<'_>, signals: &mut Signals, hangup: &mut Signal) -> Result<End, RunError> {
+    let settings = life.settings;
     let socket = Server::bind(&settings.daemon.socket, settings.daemon.socket_mode)?;
     let web = settings.web.listen.map(web::bind).transpose()?;
     // From here on nothing may fail that can be foreseen: actix panics in actors that are dropped as they run.
-    let core = Core::start(settings, store, &kinds, clock.clone())?;
+    let core = Core::start(settings, life.kept, life.kinds, life.clock.clone())?;
     let (stop, mut stopped) = mpsc::channel(1);
-    let control = socket.start(Api::new(api(&core, &kinds, stop, &*clock)));
+    let control = socket.start(Api::new(api(&core, life, stop)));
     let web = web.map(|web| web.start(health(&core))).transpose()?;
 
     info!("skypunch {} serves on {}", env!("CARGO_PKG_VERSION"), settings.daemon.socket.display());
-    let end = until_end(&core, &mut signals, &mut hangup, &mut stopped).await;
+    let end = until_end(&core, signals, hangup, &mut stopped).await;
 
     let stop_web = OptionFuture::from(web.map(Web::stop));
     // A second signal means now.
     tokio::select! {
         // Side by side: whoever still waits for an answer must not keep the targets going.
         _ = join3(control.stop(), stop_web, core.stop(settings.daemon.shutdown_timeout)) => {}
-        () = signals.stop() => warn!("told to stop again: what waits is left behind"),
+        () = signals.stop() => warn!("told to stop again: what waits is left to the next start"),
     }
-    end
+    Ok(end)
 }
 
-/// Waits until the daemon is told to end, or has to.
+/// Waits until the daemon is told to end, or an actor has died.
 async fn until_end(
     core: &Core,
     signals: &mut Signals,
     hangup: &mut Signal,
     stopped: &mut mpsc::Receiver<()>,
-) -> Result<(), RunError> {
+) -> End {
     let mut pulse = interval(PULSE);
     pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = signals.stop() => {
                 info!("told to stop by a signal");
-                return Ok(());
+                return End::Told;
             }
             _ = stopped.recv() => {
                 info!("told to stop over the control socket");
-                return Ok(());
+                return End::Told;
             }
             _ = hangup.recv() => {
                 info!("told to reload by a signal");
@@ -137,7 +182,7 @@ async fn until_end(
             }
             _ = pulse.tick() => {
                 if let Some(name) = core.dead() {
-                    return Err(RunError::CoreDied(name));
+                    return End::Died(name);
                 }
             }
         }
@@ -172,7 +217,7 @@ impl Signals {
     }
 }
 
-fn api(core: &Core, kinds: &Kinds, stop: mpsc::Sender<()>, clock: &dyn Clock) -> Actors {
+fn api(core: &Core, life: &Life<'_>, stop: mpsc::Sender<()>) -> Actors {
     let daemon = DaemonActors {
         persistence: core.persister.clone().recipient(),
         reload: core.supervisor.clone().recipient(),
@@ -180,9 +225,9 @@ fn api(core: &Core, kinds: &Kinds, stop: mpsc::Sender<()>, clock: &dyn Clock) ->
         waiting: core.notifier.clone().recipient(),
         measures: core.meter.clone().recipient(),
         stop,
-        started_at: clock.now(),
+        started_at: life.started_at,
     };
-    super::actors(&core.persister, &core.tester, kinds, Some(daemon))
+    super::actors(&core.persister, &core.historian, &core.tester, life.kinds, Some(daemon))
 }
 
 fn health(core: &Core) -> web::Health {

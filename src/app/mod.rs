@@ -4,12 +4,14 @@ mod check;
 mod core;
 mod daemon;
 mod database;
+mod offline;
 
 use std::sync::Arc;
 
 use actix::prelude::*;
 use async_trait::async_trait;
 use skypunch_actors::{
+    historian::Historian,
     persister::Persister,
     port::{Clock, ProberFactory, SinkFactory},
     tester::Tester,
@@ -18,6 +20,7 @@ use skypunch_actors::{
 use self::{
     check::check,
     daemon::{RunError, run},
+    offline::NoJournal,
 };
 use crate::{
     cli::{Failure, Findings, Program},
@@ -48,6 +51,7 @@ impl Kinds {
 
 fn actors(
     persister: &Addr<Persister>,
+    historian: &Addr<Historian>,
     tester: &Addr<Tester>,
     kinds: &Kinds,
     daemon: Option<DaemonActors>,
@@ -94,8 +98,13 @@ impl Program for App {
         let store = database::open_as_it_is(settings).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let kinds = Kinds::new(settings, clock.clone())?;
-        let persister = Persister::new(store, clock.clone(), settings.database.flush_interval).start();
+        let journal = Arc::new(NoJournal);
+        let flush_interval = settings.database.flush_interval;
+        let persister = Persister::new(store.clone(), journal.clone(), clock.clone(), flush_interval).start();
+        let progress = persister.clone().recipient();
+        let historian =
+            Historian::new(store, journal, progress, settings.history, clock.clone()).start();
         let tester = Tester::new(kinds.probers.clone(), kinds.sinks.clone(), clock).start();
-        Ok(Api::new(actors(&persister, &tester, &kinds, None)))
+        Ok(Api::new(actors(&persister, &historian, &tester, &kinds, None)))
     }
 }

@@ -9,9 +9,10 @@ use figment::{
     Figment,
     value::{Dict, Value},
 };
+use skypunch_actors::domain::Retention;
 
 use super::{
-    Daemon, Database, Fault, History, Journal, Loaded, Log, Notify, Overrides, Probe, Settings,
+    Daemon, Database, Fault, Journal, Loaded, Log, Notify, Overrides, Probe, Settings,
     SettingsError, Surroundings, Web,
     key::{self, Form, Key},
     layer::{self, Layer, Origin},
@@ -141,7 +142,7 @@ fn read(reader: &mut Reader<'_>, surroundings: &Surroundings) -> Result<Settings
             threads: reader.read(&key::PROBE_THREADS),
             user_agent: reader.read(&key::PROBE_USER_AGENT),
         },
-        history: History {
+        history: Retention {
             raw: reader.read(&key::HISTORY_RAW),
             minute: reader.read(&key::HISTORY_MINUTE),
             hour: reader.read(&key::HISTORY_HOUR),

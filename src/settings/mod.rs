@@ -19,6 +19,8 @@ mod surroundings;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use skypunch_actors::domain::Retention;
+
 pub use self::{
     database_url::DatabaseUrl,
     error::{Fault, SettingsError},
@@ -40,7 +42,7 @@ pub struct Settings {
     /// How targets are probed.
     pub probe: Probe,
     /// How long the past is kept.
-    pub history: History,
+    pub history: Retention,
     /// How people are told.
     pub notify: Notify,
     /// The log.
@@ -102,19 +104,6 @@ pub struct Probe {
     pub threads: usize,
     /// What probes call themselves.
     pub user_agent: String,
-}
-
-/// `[history]`: how long each is kept; `None` is for ever.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct History {
-    /// Single results.
-    pub raw: Option<Duration>,
-    /// What they come to by the minute.
-    pub minute: Option<Duration>,
-    /// By the hour.
-    pub hour: Option<Duration>,
-    /// By the day.
-    pub day: Option<Duration>,
 }
 
 /// `[notify]`

@@ -120,7 +120,7 @@ fn details(alert: &Alert) -> Vec<(&'static str, String)> {
         ("Method", Some(escaped(&target.method))),
         ("Name", Some(escaped(&target.name))),
         ("ID", Some(target.id.to_string())),
-        ("Tags", Some(escaped(&target.options.tags.join(", ")))),
+        ("Tags", Some(escaped(&target.tags.join(", ")))),
     ];
     let known = rows.into_iter().filter_map(|(label, value)| Some((label, value?)));
     known.filter(|(_, value)| !value.is_empty()).collect()

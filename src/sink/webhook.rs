@@ -265,7 +265,7 @@ impl<'a> Body<'a> {
                 name: &target.name,
                 url: &target.url,
                 method: &target.method,
-                tags: &target.options.tags,
+                tags: &target.tags,
             },
             status: *status,
             previous_status: *previous_status,
@@ -322,7 +322,7 @@ mod tests {
         let alert = Alert {
             event,
             at: AT,
-            target: Arc::new(definition.read(TargetId(1)).0),
+            target: AlertTarget::from(&definition.read(TargetId(1)).0),
             status,
             previous_status,
             incident,

@@ -8,16 +8,22 @@
 //! pool for every migration, so that neither the lock nor the session's `sql_mode` holds, and on SQLite
 //! wants the transaction for itself that keeps two daemons apart.
 
+mod claim;
 mod error;
 mod mysql;
 mod news;
+mod pack;
+mod record;
 mod row;
 mod schema;
 mod sqlite;
 
 use std::sync::Arc;
 
-use skypunch_actors::port::Store;
+use skypunch_actors::{
+    domain::{NAME_MAX, text},
+    port::Store,
+};
 
 pub use error::OpenError;
 pub use schema::{Inspection, Migrated, SCHEMA, Version};
@@ -50,4 +56,10 @@ pub async fn inspect(settings: &Database) -> Result<Inspection, OpenError> {
         DatabaseUrl::Sqlite(path) => sqlite::inspect(path).await,
         DatabaseUrl::Mysql { .. } => mysql::inspect(settings).await,
     }
+}
+
+/// The name of this machine, for people who look at what several wrote.
+fn host() -> String {
+    let name = rustix::system::uname();
+    text::cut(&name.nodename().to_string_lossy(), NAME_MAX).into_owned()
 }

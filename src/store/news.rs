@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use skypunch_actors::domain::{Batch, Cause, Incident, TargetId, TargetNews};
+use skypunch_actors::domain::{Alert, Batch, Beginning, Delivery, Incident, NotifierId, TargetId};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 /// An incident as one row: what several news of it come to.
 #[derive(Debug)]
 pub(super) struct IncidentRow<'a> {
     pub target: TargetId,
     pub incident: Incident,
-    pub cause: Option<Cause>,
-    pub reason: &'a str,
+    pub beginning: Option<&'a Beginning>,
 }
 
 /// The incident that a target's last news are about. Others of the target that are still open have
@@ -23,39 +23,52 @@ pub(super) struct Latest {
     pub at: OffsetDateTime,
 }
 
-/// The targets by id: transactions that lock rows in one order do not wait for each other in a ring.
-pub(super) fn targets(batch: &Batch) -> Vec<(TargetId, &TargetNews)> {
-    let mut targets: Vec<_> = batch.targets.iter().map(|(id, news)| (*id, news)).collect();
-    targets.sort_unstable_by_key(|(id, _)| *id);
-    targets
+/// A notification that is new.
+#[derive(Debug)]
+pub(super) struct NewNotification<'a> {
+    pub id: Uuid,
+    pub notifier: NotifierId,
+    pub alert: &'a Alert,
+    pub delivery: &'a Delivery,
 }
 
-/// The incidents of `targets`, and the latest of each target that has any.
-pub(super) fn incidents<'a>(targets: &[(TargetId, &'a TargetNews)]) -> (Vec<IncidentRow<'a>>, Vec<Latest>) {
+/// The incidents of a batch, and the latest of each target that has any.
+pub(super) fn incidents(batch: &Batch) -> (Vec<IncidentRow<'_>>, Vec<Latest>) {
     let mut rows = BTreeMap::new();
     let mut latest = Vec::new();
-    for (target, news) in targets {
+    for (&target, news) in &batch.targets {
         for told in &news.incidents {
+            let (incident, beginning) = (told.incident, told.beginning.as_ref());
             // The first news say why the target failed, the last ones when it ended.
-            rows.entry((*target, told.incident.id))
-                .and_modify(|row: &mut IncidentRow<'_>| row.incident = told.incident)
-                .or_insert(IncidentRow {
-                    target: *target,
-                    incident: told.incident,
-                    cause: told.cause,
-                    reason: &told.reason,
-                });
+            rows.entry((target, incident.id))
+                .and_modify(|row: &mut IncidentRow<'_>| row.incident = incident)
+                .or_insert(IncidentRow { target, incident, beginning });
         }
-        if let Some(Incident { id, started_at, ended_at }) = news.incidents.last().map(|last| last.incident) {
-            latest.push(Latest { target: *target, incident: id, at: ended_at.unwrap_or(started_at) });
+        if let Some(Incident { id, started_at, ended_at, .. }) = news.incidents.last().map(|last| last.incident)
+        {
+            latest.push(Latest { target, incident: id, at: ended_at.unwrap_or(started_at) });
         }
     }
     (rows.into_values().collect(), latest)
 }
 
+/// The notifications of a batch: those that are new, and of the others what has become of them.
+pub(super) fn notifications(batch: &Batch) -> (Vec<NewNotification<'_>>, Vec<(Uuid, &Delivery)>) {
+    let (mut new, mut known) = (Vec::new(), Vec::new());
+    for (&id, news) in &batch.notifications {
+        match &news.alert {
+            Some(alert) => {
+                new.push(NewNotification { id, notifier: news.notifier, alert, delivery: &news.delivery });
+            }
+            None => known.push((id, &news.delivery)),
+        }
+    }
+    (new, known)
+}
+
 #[cfg(test)]
 mod tests {
-    use skypunch_actors::domain::{IncidentNews, Outcome, Status};
+    use skypunch_actors::domain::{Cause, IncidentNews, Outcome, Status, TargetNews};
     use time::macros::datetime;
 
     use super::*;
@@ -65,14 +78,17 @@ mod tests {
         let begun = Incident::begin(datetime!(2026-01-01 0:00 UTC), 1);
         let ended = begun.end(datetime!(2026-01-01 0:01 UTC));
         let outcome = Outcome::pass("200 OK");
-        let mut news = TargetNews::of(&outcome, datetime!(2026-01-01 0:01 UTC), Status::Pass, None);
+        let mut news = TargetNews::of(&outcome, datetime!(2026-01-01 0:01 UTC), Status::Pass, None, None);
+        let beginning =
+            Beginning { cause: Some(Cause::Dns), reason: "no such host".to_owned(), trace: Vec::new() };
         news.incidents = vec![
-            IncidentNews { incident: begun, cause: Some(Cause::Dns), reason: "no such host".into() },
-            IncidentNews { incident: ended, cause: None, reason: "200 OK".into() },
+            IncidentNews { incident: begun, beginning: Some(beginning) },
+            IncidentNews { incident: ended, beginning: None },
         ];
-        let (rows, latest) = incidents(&[(TargetId(1), &news)]);
+        let batch = Batch { targets: [(TargetId(1), news)].into(), ..Batch::default() };
+        let (rows, latest) = incidents(&batch);
         assert_eq!(rows.len(), 1);
-        assert_eq!((rows[0].cause, rows[0].reason), (Some(Cause::Dns), "no such host"));
+        assert_eq!(rows[0].beginning.unwrap().reason, "no such host");
         assert_eq!(rows[0].incident, ended);
         assert_eq!((latest.len(), latest[0].incident), (1, begun.id));
     }

@@ -31,7 +31,7 @@ pub(super) static SELECT_TARGETS: LazyLock<String> = LazyLock::new(|| {
         cut("previous_status", NAME_MAX),
         "t.last_updated, t.pass_count, t.fail_count, t.count200, t.count300, t.count400, t.count500"
             .to_owned(),
-        "t.network_fails, t.repeated_fails, i.id, i.started_at".to_owned(),
+        "t.network_fails, t.repeated_fails, i.id, i.started_at, i.failed_probes".to_owned(),
     ];
     format!(
         "SELECT t.id, {} FROM targets t \
@@ -65,7 +65,7 @@ pub(super) enum Cell<'a> {
 }
 
 impl Cell<'_> {
-    fn text(self) -> Option<String> {
+    pub(super) fn text(self) -> Option<String> {
         match self {
             Self::Null => None,
             Self::Integer(number) => Some(number.to_string()),
@@ -87,11 +87,15 @@ impl Cell<'_> {
     }
 
     /// Zero where there is no number, or a negative one.
-    fn count(self) -> u64 {
-        self.integer().and_then(|number| u64::try_from(number).ok()).unwrap_or(0)
+    pub(super) fn count(self) -> u64 {
+        self.optional_count().unwrap_or(0)
     }
 
-    fn time(self) -> Option<OffsetDateTime> {
+    pub(super) fn optional_count(self) -> Option<u64> {
+        self.integer().and_then(|number| u64::try_from(number).ok())
+    }
+
+    pub(super) fn time(self) -> Option<OffsetDateTime> {
         let text = self.text()?;
         PrimitiveDateTime::parse(text.trim(), LENIENT).ok().map(PrimitiveDateTime::assume_utc)
     }
@@ -154,8 +158,10 @@ pub(super) fn target<'a>(cells: impl IntoIterator<Item = Cell<'a>>) -> Option<Ta
             network_fails: next().count(),
             repeated_fails: next().count(),
         },
-        incident: match (next().integer().map(u64::try_from), next().time()) {
-            (Some(Ok(id)), Some(started_at)) => Some(Incident { id, started_at, ended_at: None }),
+        incident: match (next().optional_count(), next().time(), next().count()) {
+            (Some(id), Some(started_at), failed_probes) => {
+                Some(Incident { id, started_at, ended_at: None, failed_probes })
+            }
             _ => None,
         },
     };

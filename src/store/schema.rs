@@ -5,7 +5,7 @@ use std::fmt;
 use super::error::OpenError;
 
 /// The schema that this program works on.
-pub const SCHEMA: Version = Version { major: 2, minor: 0 };
+pub const SCHEMA: Version = Version { major: 2, minor: 1 };
 
 /// A version of the schema, as `versions` holds it.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -73,14 +73,16 @@ macro_rules! migrations {
     };
 }
 
-pub(super) const SQLITE: [Migration; 2] = migrations! { "sqlite":
+pub(super) const SQLITE: [Migration; 3] = migrations! { "sqlite":
     (1, 0) "0001_schema_1_0",
     (2, 0) "0002_schema_2_0",
+    (2, 1) "0003_schema_2_1",
 };
 
-pub(super) const MYSQL: [Migration; 2] = migrations! { "mysql":
+pub(super) const MYSQL: [Migration; 3] = migrations! { "mysql":
     (1, 0) "0001_schema_1_0",
     (2, 0) "0002_schema_2_0",
+    (2, 1) "0003_schema_2_1",
 };
 
 impl Migration {
@@ -117,15 +119,16 @@ mod tests {
 
     #[test]
     fn every_version_has_its_way_up() {
-        assert_eq!(planned(None), ["0001_schema_1_0", "0002_schema_2_0"]);
-        assert_eq!(planned(Some((1, 0))), ["0002_schema_2_0"]);
-        assert_eq!(planned(Some((1, 7))), ["0002_schema_2_0"]);
-        assert_eq!(planned(Some((2, 0))), [""; 0]);
+        assert_eq!(planned(None), ["0001_schema_1_0", "0002_schema_2_0", "0003_schema_2_1"]);
+        assert_eq!(planned(Some((1, 0))), ["0002_schema_2_0", "0003_schema_2_1"]);
+        assert_eq!(planned(Some((1, 7))), ["0002_schema_2_0", "0003_schema_2_1"]);
+        assert_eq!(planned(Some((2, 0))), ["0003_schema_2_1"]);
+        assert_eq!(planned(Some((2, 1))), [""; 0]);
     }
 
     #[test]
     fn a_newer_minor_or_major_is_too_new() {
-        for (major, minor) in [(2, 1), (3, 0)] {
+        for (major, minor) in [(2, 2), (3, 0)] {
             let found = Version { major, minor };
             assert!(matches!(plan(&MYSQL, Some(found)), Err(OpenError::TooNew { .. })));
         }

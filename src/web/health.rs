@@ -9,7 +9,7 @@ use skypunch_actors::{
     domain::Status,
     meter::GetMeasures,
     notifier::GetWaiting,
-    persister::{GetPersistence, Persistence},
+    persister::{Away, GetPersistence, Persistence},
 };
 use time::format_description::well_known::Rfc3339;
 use tokio::time::timeout;
@@ -40,7 +40,10 @@ pub(super) async fn answer(health: Data<Health>) -> HttpResponse {
     problems.extend(waiting.err());
     problems.extend(measures.err());
     let persistence = persistence.ok();
-    problems.extend(persistence.as_ref().and_then(away));
+    if let Some(persistence) = &persistence {
+        problems.extend(persistence.away.as_ref().map(|away| told("the database is away", away)));
+        problems.extend(persistence.journal_away.as_ref().map(|away| told("the journal is not written", away)));
+    }
 
     let well = problems.is_empty();
     let mut body =
@@ -49,8 +52,10 @@ pub(super) async fn answer(health: Data<Health>) -> HttpResponse {
         body["problems"] = json!(problems);
     }
     if let Some(persistence) = persistence {
-        let state = if persistence.away.is_some() { "away" } else { "up" };
-        body["database"] = json!({ "backend": persistence.backend, "state": state });
+        let state = |away: &Option<Away>| if away.is_some() { "away" } else { "up" };
+        let database = state(&persistence.away);
+        body["database"] = json!({ "backend": persistence.backend, "state": database });
+        body["journal"] = json!({ "state": state(&persistence.journal_away) });
         body["targets"] = statuses(&persistence).into();
     }
     let mut response = if well { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
@@ -67,10 +72,9 @@ where
     }
 }
 
-fn away(persistence: &Persistence) -> Option<String> {
-    let away = persistence.away.as_ref()?;
+fn told(what: &str, away: &Away) -> String {
     let since = away.since.truncate_to_millisecond().format(&Rfc3339).unwrap_or_default();
-    Some(format!("the database is away since {since}: {}", away.reason))
+    format!("{what} since {since}: {}", away.reason)
 }
 
 fn statuses(persistence: &Persistence) -> Map<String, Value> {

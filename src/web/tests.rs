@@ -25,6 +25,7 @@ const HANGS: Duration = Duration::from_secs(20);
 #[derive(Clone, Default)]
 struct Core {
     away: bool,
+    journal_away: bool,
     hangs: bool,
 }
 
@@ -37,13 +38,15 @@ impl Handler<GetPersistence> for Core {
 
     fn handle(&mut self, _: GetPersistence, _: &mut Context<Self>) -> Self::Result {
         let since = datetime!(2026-01-02 03:04:05.678901 UTC);
-        let away = self.away.then(|| Away { since, reason: "connection refused".to_owned() });
+        let away = |is_away: bool, reason: &str| is_away.then(|| Away { since, reason: reason.to_owned() });
+        let journal_away = away(self.journal_away, "no room is left");
+        let away = away(self.away, "connection refused");
         let hangs = self.hangs;
         Box::pin(async move {
             if hangs {
                 std::future::pending::<()>().await;
             }
-            Persistence { backend: "sqlite", away, results_waiting: 0, targets: [0, 3, 1, 0] }
+            Persistence { backend: "sqlite", away, journal_away, targets: [0, 3, 1, 0], ..Persistence::default() }
         })
     }
 }
@@ -99,6 +102,7 @@ async fn a_daemon_that_works_is_well() {
         "status": "ok",
         "version": env!("CARGO_PKG_VERSION"),
         "database": {"backend": "sqlite", "state": "up"},
+        "journal": {"state": "up"},
         "targets": {"NEW": 0, "PASS": 3, "FAIL": 1, "UNKNOWN": 0},
     });
     assert_eq!(body, expected);
@@ -108,7 +112,7 @@ async fn a_daemon_that_works_is_well() {
 
 #[actix::test]
 async fn a_database_that_is_away_is_a_problem() {
-    let web = serve(&Core { away: true, hangs: false }.start());
+    let web = serve(&Core { away: true, ..Core::default() }.start());
     let (status, body) = get(&web, "/healthz").await;
     assert_eq!(status, "HTTP/1.1 503 Service Unavailable");
     assert_eq!(body["status"], "failing");
@@ -117,6 +121,18 @@ async fn a_database_that_is_away_is_a_problem() {
         json!(["the database is away since 2026-01-02T03:04:05.678Z: connection refused"])
     );
     assert_eq!(body["database"]["state"], "away");
+}
+
+#[actix::test]
+async fn a_journal_that_is_not_written_is_a_problem() {
+    let web = serve(&Core { journal_away: true, ..Core::default() }.start());
+    let (status, body) = get(&web, "/healthz").await;
+    assert_eq!(status, "HTTP/1.1 503 Service Unavailable");
+    assert_eq!(
+        body["problems"],
+        json!(["the journal is not written since 2026-01-02T03:04:05.678Z: no room is left"])
+    );
+    assert_eq!((&body["database"]["state"], &body["journal"]["state"]), (&json!("up"), &json!("away")));
 }
 
 #[actix::test]

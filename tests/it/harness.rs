@@ -35,6 +35,8 @@ listen = "127.0.0.1:0"
 pub struct Home {
     dir: tempfile::TempDir,
     env: Vec<(String, String)>,
+    /// The open files that a process of it may have, if that is limited.
+    files: Option<u32>,
 }
 
 /// What a command said.
@@ -61,12 +63,17 @@ impl Home {
     pub fn with_config(config: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("skypunch.toml"), config).unwrap();
-        Self { dir, env: Vec::new() }
+        Self { dir, env: Vec::new(), files: None }
     }
 
     /// Sets a variable for every command from now on.
     pub fn env(&mut self, name: &str, value: impl Into<String>) {
         self.env.push((name.to_owned(), value.into()));
+    }
+
+    /// Limits the open files of every command from now on.
+    pub fn limit_files(&mut self, files: u32) {
+        self.files = Some(files);
     }
 
     pub fn path(&self) -> &Path {
@@ -80,7 +87,15 @@ impl Home {
 
     /// The command line, ready to be run; nothing of this test's environment leaks into it.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_skypunch"));
+        let skypunch = env!("CARGO_BIN_EXE_skypunch");
+        let mut command = match self.files {
+            None => Command::new(skypunch),
+            Some(files) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &format!("ulimit -n {files}; exec \"$0\" \"$@\""), skypunch]);
+                shell
+            }
+        };
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("SKYPUNCH_") || name == "STATE_DIRECTORY" {
                 command.env_remove(name);

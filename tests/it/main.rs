@@ -7,6 +7,7 @@ mod auth;
 mod cli;
 mod config;
 mod control;
+mod crashes;
 mod docs;
 mod faults;
 mod first_light;

@@ -9,7 +9,7 @@ use rustls::RootCertStore;
 use skypunch_actors::domain::Secret;
 use tokio::time::timeout;
 
-use super::error;
+use super::{error, history};
 use crate::{
     secret,
     settings::{Database, DatabaseTls, DatabaseUrl},
@@ -26,18 +26,10 @@ const CONNECTIONS: usize = 8;
 const SESSION: &str = "SET NAMES utf8mb4 COLLATE utf8mb4_general_ci, \
      SESSION time_zone = '+00:00', SESSION sql_mode = 'TRADITIONAL'";
 
-/// What a store does once: forget writers that are gone, and incidents of targets that an operator deleted.
-const PURGE: [&str; 2] = [
-    "DELETE FROM writers WHERE last_write < UTC_TIMESTAMP() - INTERVAL 30 DAY",
-    "DELETE FROM incidents WHERE target_id NOT IN (SELECT id FROM targets)",
-];
-
 /// Opens a database that has the schema.
 pub(super) async fn open(settings: &Database) -> Result<Pool, OpenError> {
     let mut connection = connect(settings).await?;
-    for sql in PURGE {
-        connection.query_drop(sql).await.map_err(error::open)?;
-    }
+    history::forget_orphans(&mut connection).await.map_err(error::open)?;
     let constraints = PoolConstraints::new(1, CONNECTIONS).expect("one is less than all");
     // Without a reset, prepared statements live as long as their connection.
     let pool_opts = PoolOpts::new().with_constraints(constraints).with_reset_connection(false);

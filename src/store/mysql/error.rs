@@ -15,8 +15,12 @@ const NO_TABLE: u16 = 1146;
 /// Only what the data themselves make impossible is refused. All else, a right or a table that is missing
 /// too, somebody may mend: what waits to be written must live until then.
 pub(super) fn store(error: Error) -> StoreError {
-    let refused = matches!(&error, Error::Server(server) if is_about_data(server));
-    if refused { StoreError::Refused(error.into()) } else { StoreError::Unavailable(error.into()) }
+    if is_refusal(&error) { StoreError::Refused(error.into()) } else { StoreError::Unavailable(error.into()) }
+}
+
+/// Whether the same statement will be refused again. Nothing else of its transaction is lost then.
+pub(super) fn is_refusal(error: &Error) -> bool {
+    matches!(error, Error::Server(server) if is_about_data(server))
 }
 
 /// Data exceptions, violated constraints, and `SIGNAL` of a trigger; then the same without a class:

@@ -6,17 +6,17 @@
 
 mod connect;
 mod error;
+mod history;
 mod migrate;
+mod node;
 mod statement;
 mod write;
 
 use async_trait::async_trait;
 use mysql_async::{Conn, Pool, Row, TxOpts, Value, prelude::Queryable};
 use skypunch_actors::{
-    domain::{
-        Batch, NotifierDefinition, NotifierId, NotifierRow, Secret, TargetDefinition, TargetId, TargetRow,
-    },
-    port::{Store, StoreError},
+    domain::{NotifierDefinition, NotifierId, NotifierRow, Secret, TargetDefinition, TargetId, TargetRow},
+    port::{Packet, Progress, Store, StoreError},
 };
 use uuid::Uuid;
 
@@ -42,14 +42,12 @@ const ADD_NOTIFIER: &str =
 /// A store on a server.
 pub(super) struct MysqlStore {
     pool: Pool,
-    writer: String,
 }
 
 impl MysqlStore {
     /// Opens a database that has the schema of this program.
     pub(super) async fn connect(settings: &Database) -> Result<Self, OpenError> {
-        let pool = connect::open(settings).await?;
-        Ok(Self { pool, writer: Uuid::now_v7().to_string() })
+        Ok(Self { pool: connect::open(settings).await? })
     }
 
     async fn connection(&self) -> Result<Conn, StoreError> {
@@ -111,12 +109,12 @@ impl Store for MysqlStore {
         self.select(&SELECT_NOTIFIERS, |cells| row::notifier(cells)).await
     }
 
-    async fn write(&self, batch: &Batch) -> Result<(), StoreError> {
-        if batch.is_empty() {
-            return Ok(());
-        }
-        let mut connection = self.connection().await?;
-        write::write(&mut connection, &self.writer, batch).await.map_err(error::store)
+    async fn progress(&self, node: Uuid) -> Result<Progress, StoreError> {
+        node::progress(&mut self.connection().await?, node).await.map_err(error::store)
+    }
+
+    async fn write(&self, packet: &Packet) -> Result<Vec<String>, StoreError> {
+        write::write(&mut self.connection().await?, packet).await
     }
 
     async fn add_target(&self, definition: &TargetDefinition) -> Result<TargetId, StoreError> {
@@ -142,6 +140,8 @@ impl Store for MysqlStore {
 
     async fn delete_target(&self, id: TargetId) -> Result<(), StoreError> {
         let mut connection = self.connection().await?;
+        // The target last: who is cut off half-way can delete it again.
+        history::forget(&mut connection, id).await.map_err(error::store)?;
         found(write::delete_target(&mut connection, id).await.map_err(error::store)?)
     }
 

@@ -4,18 +4,17 @@ use std::{fs, io, os::unix::fs::OpenOptionsExt, path::Path};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{BUSY_WITHIN, error};
+use super::{BUSY_WITHIN, error, history};
 use crate::store::error::OpenError;
 
-/// What a store does once: forget writers that are gone, and incidents of targets that an operator deleted.
-const PURGE: &str = "
-    DELETE FROM writers WHERE last_write < datetime('now', '-30 days');
-    DELETE FROM incidents WHERE target_id NOT IN (SELECT id FROM targets);";
+/// Statements that stay prepared.
+const STATEMENTS: usize = 64;
 
 /// Opens a file that has the schema.
 pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     let connection = connect(path)?;
-    connection.execute_batch(PURGE).map_err(error::open)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    history::forget_orphans(&connection).map_err(error::open)?;
     Ok(connection)
 }
 

@@ -6,13 +6,17 @@ use skypunch_actors::port::StoreError;
 use crate::store::error::OpenError;
 
 pub(super) fn store(error: Error) -> StoreError {
-    let refused = match error.sqlite_error_code() {
+    if is_refusal(&error) { StoreError::Refused(error.into()) } else { StoreError::Unavailable(error.into()) }
+}
+
+/// Whether the same statement will be refused again.
+pub(super) fn is_refusal(error: &Error) -> bool {
+    match error.sqlite_error_code() {
         Some(code) => {
             matches!(code, ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig)
         }
         None => matches!(error, Error::ToSqlConversionFailure(_)),
-    };
-    if refused { StoreError::Refused(error.into()) } else { StoreError::Unavailable(error.into()) }
+    }
 }
 
 pub(super) fn open(error: Error) -> OpenError {

@@ -7,7 +7,9 @@
 
 mod connect;
 mod error;
+mod history;
 mod migrate;
+mod node;
 mod write;
 
 use std::{path::Path, time::Duration};
@@ -15,10 +17,8 @@ use std::{path::Path, time::Duration};
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, named_params, types::ValueRef};
 use skypunch_actors::{
-    domain::{
-        Batch, NotifierDefinition, NotifierId, NotifierRow, Secret, TargetDefinition, TargetId, TargetRow,
-    },
-    port::{Store, StoreError},
+    domain::{NotifierDefinition, NotifierId, NotifierRow, Secret, TargetDefinition, TargetId, TargetRow},
+    port::{Packet, Progress, Store, StoreError},
 };
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
@@ -51,7 +51,6 @@ const ADD_NOTIFIER: &str = "
 /// A store in one file.
 pub(super) struct SqliteStore {
     jobs: mpsc::Sender<Job>,
-    writer: String,
 }
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
@@ -76,7 +75,7 @@ impl SqliteStore {
         let spawned = std::thread::Builder::new().name("sqlite".to_owned()).spawn(serve);
         spawned.map_err(|e| OpenError::Unavailable(e.into()))?;
         answer.await.map_err(|e| OpenError::Unavailable(e.into()))??;
-        Ok(Self { jobs, writer: Uuid::now_v7().to_string() })
+        Ok(Self { jobs })
     }
 
     /// Runs `work` on the thread that owns the connection: SQLite blocks, the actors must not.
@@ -125,12 +124,13 @@ impl Store for SqliteStore {
         self.run(|connection| select(connection, &SELECT_NOTIFIERS, |cells| row::notifier(cells))).await
     }
 
-    async fn write(&self, batch: &Batch) -> Result<(), StoreError> {
-        if batch.is_empty() {
-            return Ok(());
-        }
-        let (batch, writer) = (batch.clone(), self.writer.clone());
-        self.run(move |connection| write::write(connection, &writer, &batch).map_err(error::store)).await
+    async fn progress(&self, node: Uuid) -> Result<Progress, StoreError> {
+        self.run(move |connection| node::progress(connection, node).map_err(error::store)).await
+    }
+
+    async fn write(&self, packet: &Packet) -> Result<Vec<String>, StoreError> {
+        let packet = packet.clone();
+        self.run(move |connection| write::write(connection, &packet)).await
     }
 
     async fn add_target(&self, definition: &TargetDefinition) -> Result<TargetId, StoreError> {
@@ -161,6 +161,14 @@ impl Store for SqliteStore {
     }
 
     async fn delete_target(&self, id: TargetId) -> Result<(), StoreError> {
+        // A few rows at a time, since others wait; and the target last: who is cut off half-way can delete it
+        // again.
+        for (table, key) in history::TABLES {
+            let some = move |connection: &mut Connection| {
+                history::forget_some(connection, table, key, row::count(id.0)).map_err(error::store)
+            };
+            while self.run(some).await? {}
+        }
         self.run(move |connection| write::delete_target(connection, id).map_err(error::store).and_then(found))
             .await
     }

@@ -1,19 +1,24 @@
-//! Writes a batch in one transaction.
+//! Writes a packet in one transaction.
 
-use rusqlite::{Connection, Statement, Transaction, TransactionBehavior};
-use skypunch_actors::domain::{Batch, Cause, NotifierNews, Status, TargetId, TargetNews, text};
+use std::fmt::Display;
 
+use rusqlite::{Connection, Result, Statement, Transaction, TransactionBehavior};
+use skypunch_actors::{
+    domain::{Batch, Cause, NotifierNews, Status, TargetId, TargetNews, text},
+    port::{Packet, StoreError},
+};
+
+use super::{
+    error,
+    node::{claim, number},
+};
 use crate::store::{
+    claim::Kind,
     news,
     row::{count, time_text},
 };
 
-const CLAIM: &str = "
-    INSERT INTO writers (id, sequence, last_write) VALUES (?1, ?2, strftime('%Y-%m-%d %H:%M:%f', 'now'))
-    ON CONFLICT (id) DO UPDATE SET sequence = excluded.sequence, last_write = excluded.last_write
-    WHERE sequence < excluded.sequence";
-
-// A sum that would overflow stays at the greatest number: it would refuse the batch of all others.
+// A sum that would overflow stays at the greatest number: it would refuse the news of the row.
 const UPDATE_TARGET: &str = "
     UPDATE targets SET
         status = ?2,
@@ -33,9 +38,14 @@ const UPDATE_TARGET: &str = "
     WHERE id = ?1";
 
 const UPSERT_INCIDENT: &str = "
-    INSERT INTO incidents (target_id, id, started_at, ended_at, cause, reason)
-    SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE EXISTS (SELECT 1 FROM targets WHERE id = ?1)
-    ON CONFLICT (target_id, id) DO UPDATE SET ended_at = COALESCE(excluded.ended_at, ended_at)";
+    INSERT INTO incidents (target_id, id, started_at, ended_at, failed_probes, cause, reason, trace)
+    SELECT ?1, ?2, ?3, ?4, ?5, ?6, COALESCE(?7, ''), ?8 WHERE EXISTS (SELECT 1 FROM targets WHERE id = ?1)
+    ON CONFLICT (target_id, id) DO UPDATE SET
+        ended_at = COALESCE(excluded.ended_at, ended_at),
+        failed_probes = excluded.failed_probes,
+        cause = COALESCE(excluded.cause, cause),
+        reason = COALESCE(NULLIF(excluded.reason, ''), reason),
+        trace = COALESCE(excluded.trace, trace)";
 
 const END_OTHERS: &str =
     "UPDATE incidents SET ended_at = ?3 WHERE target_id = ?1 AND id <> ?2 AND ended_at IS NULL";
@@ -46,43 +56,138 @@ const UPDATE_NOTIFIER: &str = "
         fail_count = min(fail_count, 9223372036854775807 - ?3) + ?3
     WHERE id = ?1";
 
-pub(super) fn write(connection: &mut Connection, writer: &str, batch: &Batch) -> rusqlite::Result<()> {
+const INSERT_NOTIFICATION: &str = "
+    INSERT INTO notifications (id, notifier_id, target_id, incident_id, event, at, alert, node,
+                               state, attempts, last_error, updated_at)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+    ON CONFLICT (id) DO UPDATE SET state = excluded.state, attempts = excluded.attempts,
+        last_error = excluded.last_error, updated_at = excluded.updated_at";
+
+const UPDATE_NOTIFICATION: &str =
+    "UPDATE notifications SET state = ?2, attempts = ?3, last_error = ?4, updated_at = ?5 WHERE id = ?1";
+
+/// Writes a packet; tells of what the database refused.
+pub(super) fn write(
+    connection: &mut Connection,
+    packet: &Packet,
+) -> std::result::Result<Vec<String>, StoreError> {
+    let Packet { node, first, through, batch } = packet;
     // Immediate, so that the wait for another process comes before the work, not in its middle.
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    if transaction.prepare_cached(CLAIM)?.execute((writer, count(batch.sequence)))? == 0 {
-        return Ok(());
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate);
+    let transaction = transaction.map_err(error::store)?;
+    let node = number(&transaction, *node).map_err(error::store)?;
+    if !claim(&transaction, node, Kind::Rows, *first, *through).map_err(error::store)?.is_new()? {
+        return Ok(Vec::new());
     }
-    write_targets(&transaction, batch)?;
-    write_notifiers(&transaction, batch)?;
-    transaction.commit()
+    let mut writer = Writer { transaction: &transaction, refused: Vec::new() };
+    writer.write(node, batch).map_err(error::store)?;
+    let refused = writer.refused;
+    transaction.commit().map_err(error::store)?;
+    Ok(refused)
 }
 
-fn write_targets(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
-    let targets = news::targets(batch);
-    let mut update = transaction.prepare_cached(UPDATE_TARGET)?;
-    for (id, news) in &targets {
-        update_target(&mut update, *id, news)?;
-    }
-    let (incidents, latest) = news::incidents(&targets);
-    let mut upsert = transaction.prepare_cached(UPSERT_INCIDENT)?;
-    for row in incidents {
-        upsert.execute((
-            count(row.target.0),
-            count(row.incident.id),
-            time_text(row.incident.started_at),
-            row.incident.ended_at.map(time_text),
-            row.cause.map(Cause::as_str),
-            text::cut(row.reason, text::REASON_MAX),
-        ))?;
-    }
-    let mut end_others = transaction.prepare_cached(END_OTHERS)?;
-    for latest in latest {
-        end_others.execute((count(latest.target.0), count(latest.incident), time_text(latest.at)))?;
-    }
-    Ok(())
+/// A transaction, and what the database would not have in it.
+struct Writer<'a> {
+    transaction: &'a Transaction<'a>,
+    refused: Vec<String>,
 }
 
-fn update_target(update: &mut Statement<'_>, id: TargetId, news: &TargetNews) -> rusqlite::Result<usize> {
+impl Writer<'_> {
+    fn write(&mut self, node: i64, batch: &Batch) -> Result<()> {
+        self.write_targets(batch)?;
+        self.write_incidents(batch)?;
+        self.write_notifiers(batch)?;
+        self.write_notifications(node, batch)
+    }
+
+    fn write_targets(&mut self, batch: &Batch) -> Result<()> {
+        let mut update = self.transaction.prepare_cached(UPDATE_TARGET)?;
+        for (id, news) in &batch.targets {
+            self.note("target", id, update_target(&mut update, *id, news))?;
+        }
+        Ok(())
+    }
+
+    fn write_incidents(&mut self, batch: &Batch) -> Result<()> {
+        let (incidents, latest) = news::incidents(batch);
+        let mut upsert = self.transaction.prepare_cached(UPSERT_INCIDENT)?;
+        for row in incidents {
+            let done = upsert.execute((
+                count(row.target.0),
+                count(row.incident.id),
+                time_text(row.incident.started_at),
+                row.incident.ended_at.map(time_text),
+                count(row.incident.failed_probes),
+                row.beginning.and_then(|begun| begun.cause).map(Cause::as_str),
+                row.beginning.map(|begun| text::cut(&begun.reason, text::REASON_MAX)),
+                row.beginning.map(|begun| begun.trace.join("\n")),
+            ));
+            self.note("incident of target", row.target, done)?;
+        }
+        let mut end_others = self.transaction.prepare_cached(END_OTHERS)?;
+        for latest in latest {
+            let row = (count(latest.target.0), count(latest.incident), time_text(latest.at));
+            self.note("incident of target", latest.target, end_others.execute(row))?;
+        }
+        Ok(())
+    }
+
+    fn write_notifiers(&mut self, batch: &Batch) -> Result<()> {
+        let mut update = self.transaction.prepare_cached(UPDATE_NOTIFIER)?;
+        for (id, NotifierNews { delivered, failed }) in batch.notifiers() {
+            self.note("notifier", id, update.execute((count(id.0), count(delivered), count(failed))))?;
+        }
+        Ok(())
+    }
+
+    fn write_notifications(&mut self, node: i64, batch: &Batch) -> Result<()> {
+        let (new, known) = news::notifications(batch);
+        let mut insert = self.transaction.prepare_cached(INSERT_NOTIFICATION)?;
+        for news::NewNotification { id, notifier, alert, delivery } in new {
+            let done = insert.execute((
+                id.to_string(),
+                count(notifier.0),
+                count(alert.target.id.0),
+                alert.incident.map(|incident| count(incident.id)),
+                alert.event.as_str(),
+                time_text(alert.at),
+                serde_json::to_string(alert).expect("an alert is JSON"),
+                node,
+                delivery.state.as_str(),
+                delivery.attempts,
+                delivery.last_error.as_deref().map(|error| text::cut(error, text::REASON_MAX)),
+                time_text(delivery.at),
+            ));
+            self.note("notification", id, done)?;
+        }
+        let mut update = self.transaction.prepare_cached(UPDATE_NOTIFICATION)?;
+        for (id, delivery) in known {
+            let done = update.execute((
+                id.to_string(),
+                delivery.state.as_str(),
+                delivery.attempts,
+                delivery.last_error.as_deref().map(|error| text::cut(error, text::REASON_MAX)),
+                time_text(delivery.at),
+            ));
+            self.note("notification", id, done)?;
+        }
+        Ok(())
+    }
+
+    /// Passes over a row that the database refused: the others get what is theirs. What took the whole
+    /// transaction back, as a trigger may, is an error.
+    fn note(&mut self, whose: &str, id: impl Display, done: Result<usize>) -> Result<()> {
+        match done {
+            Err(e) if error::is_refusal(&e) && !self.transaction.is_autocommit() => {
+                self.refused.push(format!("{whose} {id}: {}", text::chain(&e)));
+                Ok(())
+            }
+            done => done.map(drop),
+        }
+    }
+}
+
+fn update_target(update: &mut Statement<'_>, id: TargetId, news: &TargetNews) -> Result<usize> {
     let counted = &news.counted;
     update.execute((
         count(id.0),
@@ -102,18 +207,12 @@ fn update_target(update: &mut Statement<'_>, id: TargetId, news: &TargetNews) ->
     ))
 }
 
-fn write_notifiers(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
-    let mut update = transaction.prepare_cached(UPDATE_NOTIFIER)?;
-    for (id, NotifierNews { delivered, failed }) in &batch.notifiers {
-        update.execute((count(id.0), count(*delivered), count(*failed)))?;
-    }
-    Ok(())
-}
-
-/// Deletes a target and its incidents; tells how many targets that were.
-pub(super) fn delete_target(connection: &mut Connection, id: TargetId) -> rusqlite::Result<usize> {
+/// Deletes a target, its incidents, and what came to its history meanwhile; tells how many targets that were.
+pub(super) fn delete_target(connection: &mut Connection, id: TargetId) -> Result<usize> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    transaction.execute("DELETE FROM incidents WHERE target_id = ?1", (count(id.0),))?;
+    for table in ["incidents", "result_packs", "rollups"] {
+        transaction.execute(&format!("DELETE FROM {table} WHERE target_id = ?1"), (count(id.0),))?;
+    }
     let deleted = transaction.execute("DELETE FROM targets WHERE id = ?1", (count(id.0),))?;
     transaction.commit()?;
     Ok(deleted)

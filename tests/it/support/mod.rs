@@ -1,14 +1,18 @@
 //! What several tests need: real servers, and waiting.
 
+pub mod chance;
 pub mod digest;
 pub mod dns;
+pub mod faults;
 pub mod http;
 pub mod keystone;
 pub mod mariadb;
 pub mod memory;
 pub mod operator;
 pub mod postfix;
+pub mod proxy;
 pub mod row;
 pub mod site;
 pub mod tls;
 pub mod wait;
+pub mod world;
