@@ -8,6 +8,7 @@ use std::{
     process::{Command, Stdio},
     sync::Arc,
     thread,
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -15,13 +16,20 @@ use proptest::prelude::*;
 use rusqlite::Connection;
 use skypunch::journal::{FileJournal, codec};
 use skypunch_actors::{
-    domain::{Batch, Notification, text},
+    domain::{
+        Alert, AlertTarget, Batch, Cause, Delivery, DeliveryState, Edge, Event, Incident, Notification,
+        NotificationNews, NotifierId, Outcome, Parcel, RawResult, Status, Tally, TargetId, TargetNews, Timings,
+        Trace, text,
+    },
     journal_contract,
     port::Journal,
     testing::journal_suite::{Disk, ROOMY, announcing, batch, notification, rest, sum},
 };
 use tempfile::TempDir;
+use time::macros::datetime;
 use uuid::Uuid;
+
+use crate::repository::root;
 
 journal_contract!(file, Folder::new());
 
@@ -217,6 +225,120 @@ async fn a_journal_that_was_emptied_gives_its_room_back() {
     assert!(emptied < 18 << 20, "{emptied} bytes");
 }
 
+/// Two batches in which every field has a value.
+fn of_every_field() -> [Batch; 2] {
+    let at = datetime!(2026-01-02 03:04:05.678_901_234 UTC);
+    let mut trace = Trace::new(at);
+    trace.push(Duration::from_micros(17), "resolve");
+    trace.push(Duration::from_secs(3), "no such host");
+    let outcome = Outcome {
+        failure: Some(Cause::Timeout),
+        reason: "no answer within 3 s".to_owned(),
+        http_status: Some(503),
+        timings: Timings {
+            dns: Some(Duration::from_nanos(1)),
+            connect: Some(Duration::from_micros(2)),
+            tls: Some(Duration::from_millis(3)),
+            ttfb: Some(Duration::from_secs(4)),
+            total: Duration::new(5, 6),
+        },
+        trace,
+    };
+    let incident = Incident { failed_probes: 7, ..Incident::begin(at, 8) };
+    let edge = Edge { from: Status::Pass, to: Status::Fail };
+    let mut first = Batch::default();
+    first.add(TargetId(9), TargetNews::of(&outcome, at, Status::Fail, Some(edge), Some(incident)));
+    for (id, cause) in (10..).zip(Cause::ALL) {
+        let outcome = Outcome { failure: Some(cause), ..outcome.clone() };
+        first.add(TargetId(id), TargetNews::of(&outcome, at, Status::Unknown, None, None));
+    }
+    first.results.push(RawResult {
+        target: TargetId(u64::MAX),
+        at_ms: -1,
+        status: Status::New,
+        cause: Some(Cause::Dns),
+        http_status: Some(200),
+        dns_us: Some(1),
+        connect_us: Some(200),
+        tls_us: Some(30_000),
+        ttfb_us: Some(4_000_000),
+        total_us: u32::MAX,
+        late: true,
+        skipped: 5,
+        frequency_s: 86_400,
+    });
+    let alert = Alert {
+        event: Event::Fail,
+        at,
+        target: AlertTarget {
+            id: TargetId(9),
+            name: "Zürich".to_owned(),
+            url: "https://example.org/".to_owned(),
+            method: "GET".to_owned(),
+            tags: vec!["a".to_owned(), "b".to_owned()],
+        },
+        status: Status::Fail,
+        previous_status: Status::Pass,
+        incident: Some(incident),
+        outcome: Arc::new(outcome),
+        tally: Tally {
+            pass_count: 1,
+            fail_count: 2,
+            count200: 3,
+            count300: 4,
+            count400: 5,
+            count500: 6,
+            network_fails: 7,
+            repeated_fails: 8,
+        },
+    };
+    let notification =
+        Notification { id: Uuid::from_u128(0x1234), notifier: NotifierId(11), alert: Arc::new(alert) };
+    first.merge(announcing(&notification));
+
+    let mut second = Batch::default();
+    let over = incident.end(at + Duration::from_secs(60));
+    let edge = Edge { from: Status::Fail, to: Status::Pass };
+    let passed = Outcome::pass("200 OK");
+    second.add(TargetId(9), TargetNews::of(&passed, at, Status::Pass, Some(edge), Some(over)));
+    let delivery = Delivery {
+        state: DeliveryState::Sending,
+        attempts: 3,
+        last_error: Some("the receiver answered 500".to_owned()),
+        at,
+    };
+    second.tell(notification.id, NotificationNews::of(&Parcel { notification, delivery }));
+    [first, second]
+}
+
+/// Whoever makes this fail has changed what is stored: that needs a new format, and a reader of the old one.
+#[tokio::test]
+async fn a_journal_of_the_first_format_is_read_for_ever() {
+    let folder = Folder::new();
+    fs::create_dir(folder.directory()).unwrap();
+    fs::copy(root().join("tests/it/fixtures/journal/format-1.db"), folder.file()).unwrap();
+    let journal = folder.open(ROOMY).await;
+    let expected = of_every_field();
+    let read = rest(&journal, 0).await;
+    assert_eq!(read.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [1, 2]);
+    for ((_, read), expected) in read.iter().zip(&expected) {
+        assert_eq!(format!("{read:#?}"), format!("{expected:#?}"));
+    }
+    let [parcel] = &journal.undelivered(10).await.unwrap()[..] else { panic!("one is undelivered") };
+    let (id, news) = expected[0].notifications.first_key_value().unwrap();
+    assert_eq!((parcel.notification.id, parcel.notification.notifier), (*id, news.notifier));
+    assert_eq!(format!("{:?}", Some(&parcel.notification.alert)), format!("{:?}", news.alert.as_ref()));
+    assert_eq!(parcel.delivery, expected[1].notifications[id].delivery);
+
+    drop(journal);
+    let connection = Connection::open(folder.file()).unwrap();
+    let mut select = connection.prepare("SELECT format, body FROM batches ORDER BY number").unwrap();
+    let stored = select.query_map((), |row| Ok((row.get::<_, u32>(0)?, row.get::<_, Vec<u8>>(1)?)));
+    for (stored, expected) in stored.unwrap().zip(&expected) {
+        assert_eq!(stored.unwrap(), (1, codec::write_batch(expected)));
+    }
+}
+
 /// Appends and says so until somebody ends the process.
 #[tokio::test]
 #[ignore = "runs as a process of its own, which the next test kills"]
@@ -274,7 +396,7 @@ async fn a_process_that_is_killed_loses_nothing_that_it_said_it_kept() {
     }
 }
 
-/// A journal of forty batches, as a process that is killed leaves it.
+/// A journal of some batches, as a process that is killed leaves it.
 struct Left {
     folder: Folder,
     node: Uuid,
@@ -282,7 +404,7 @@ struct Left {
     log: Vec<u64>,
 }
 
-const BATCHES: u64 = 40;
+const BATCHES: u64 = 24;
 
 impl Left {
     async fn new() -> Self {
@@ -345,7 +467,7 @@ impl Left {
 }
 
 fn written(number: u64) -> Batch {
-    let mut batch = batch(number, 20 + number * 7 % 200);
+    let mut batch = batch(number, 5 + number * 7 % 60);
     if number.is_multiple_of(4) {
         // With an id that is the same whenever this is called.
         let told = Notification { id: Uuid::from_u128(number.into()), ..notification(7, number) };
@@ -359,7 +481,7 @@ async fn a_torn_log_costs_at_most_what_was_torn() {
     let left = Left::new().await;
     let length = *left.log.last().unwrap();
     let mut cuts: Vec<u64> = left.log.iter().flat_map(|&end| [end - 1, end]).collect();
-    cuts.extend((0..length).step_by(29_989));
+    cuts.extend((0..length).step_by(9_973));
     for cut in cuts {
         let at = usize::try_from(cut).unwrap();
         let truncated = left.harmed("journal.db-wal", |bytes| bytes.truncate(at));
@@ -383,7 +505,7 @@ async fn a_page_of_zeros_costs_at_most_the_batches_that_it_was_part_of() {
         let at = usize::try_from(page * 4096).unwrap();
         let harmed = left.harmed("journal.db", |bytes| bytes[at..at + 4096].fill(0));
         let (batches, told) = left.left_in(&harmed).await;
-        if batches.len() as u64 + 6 < BATCHES || told < 9 {
+        if batches.len() as u64 + 6 < BATCHES || told < 6 {
             dear.push((page, batches.len(), told));
         }
     }
@@ -395,7 +517,7 @@ async fn a_page_of_zeros_costs_at_most_the_batches_that_it_was_part_of() {
 async fn a_file_that_ends_too_soon_is_mended() {
     let left = Left::new().await.closed().await;
     let length = usize::try_from(fs::metadata(left.folder.file()).unwrap().len()).unwrap();
-    for cut in (0..length).step_by(30_011).chain([1, 50, 100, 4095, 4096, 4097]) {
+    for cut in (0..length).step_by(9_973).chain([1, 50, 100, 4095, 4096, 4097]) {
         let harmed = left.harmed("journal.db", |bytes| bytes.truncate(cut));
         left.left_in(&harmed).await;
     }
