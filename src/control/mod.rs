@@ -16,7 +16,7 @@ mod client;
 #[cfg(test)]
 mod fake;
 mod pidfile;
-mod protocol;
+pub mod protocol;
 mod server;
 #[cfg(test)]
 mod tests;
