@@ -125,7 +125,8 @@ struct Archive {
     progress: Recipient<GetProgress>,
     retention: Retention,
     clock: Arc<dyn Clock>,
-    /// The last batch whose results are in the history; `None` before it was looked up.
+    /// The last batch whose results are in the history; `None` is to be looked up, as after a write that failed,
+    /// which may have been done all the same.
     followed: Mutex<Option<u64>>,
 }
 
@@ -136,7 +137,11 @@ impl Archive {
         let Some(progress) = self.progress.send(GetProgress).await.ok().flatten() else {
             return Ok(());
         };
-        let mut after = followed.unwrap_or(progress.history);
+        let node = self.journal.node();
+        let mut after = match followed.take() {
+            Some(after) => after,
+            None => within_deadline(self.store.progress(node)).await?.history,
+        };
         while after < progress.rows {
             let read = within_deadline(self.journal.read(after, SLICE_BYTES)).await;
             let mut batches = read.map_err(|error| StoreError::Unavailable(error.into()))?;
@@ -148,9 +153,8 @@ impl Archive {
             after = *through;
             let minutes = minutes(batches.into_iter().flat_map(|(_, batch)| batch.results));
             if !minutes.is_empty() {
-                within_deadline(self.store.write_minutes(self.journal.node(), range, &minutes)).await?;
+                within_deadline(self.store.write_minutes(node, range, &minutes)).await?;
             }
-            *followed = Some(after);
         }
         // Where nothing is left to read, nothing was left to bring over.
         *followed = Some(progress.rows);
@@ -338,7 +342,7 @@ mod tests {
     use super::*;
     use crate::{
         domain::{Batch, Cause, Status},
-        port::{Packet, Progress},
+        port::{History, Packet, Progress},
         testing::{Fault, Faults, FaultyStore, MemoryJournal, MemoryStore, TestClock, fixtures::target_row},
     };
 
@@ -434,7 +438,7 @@ mod tests {
         house.result(59, Some(Cause::Timeout)).await;
         house.result(60, None).await;
         house.result(3_600, None).await;
-        let minute = |n| NOON + Duration::from_secs(60 * n);
+        let minute = |n: u64| NOON + Duration::from_secs(60 * n);
         assert_eq!(house.history(Resolution::Minute).await, [
             (minute(0), 2, 1),
             (minute(1), 1, 0),

@@ -1,12 +1,12 @@
 //! What probes found over time: single results, and what they come to over a minute, an hour or a day.
 
-use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
+use std::{collections::BTreeMap, fmt, panic::catch_unwind, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use sketches_ddsketch::{Config, DDSketch};
+use sketches_ddsketch::DDSketch;
 use time::{OffsetDateTime, Time, UtcOffset};
 
-use super::{Cause, Outcome, Slots, Status, Target, TargetId};
+use super::{Cause, Outcome, Slots, Status, Target, TargetId, Timings};
 
 /// One result, as the history keeps it: small, since there may be ten thousand a second.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -64,6 +64,18 @@ impl RawResult {
             skipped: u32::try_from(slots.skipped).unwrap_or(u32::MAX),
             frequency_s: u32::try_from(target.frequency.as_secs()).unwrap_or(u32::MAX),
         })
+    }
+
+    /// How long each phase took.
+    pub fn timings(&self) -> Timings {
+        let duration = |us: u32| Duration::from_micros(us.into());
+        Timings {
+            dns: self.dns_us.map(duration),
+            connect: self.connect_us.map(duration),
+            tls: self.tls_us.map(duration),
+            ttfb: self.ttfb_us.map(duration),
+            total: duration(self.total_us),
+        }
     }
 
     /// When the probe began.
@@ -268,7 +280,9 @@ impl Rollup {
 
     /// The share of `time` that was looked at, at most all of it.
     pub fn coverage(&self, time: Duration) -> f64 {
-        (self.covered_s as f64 / time.as_secs_f64().max(1.0)).min(1.0)
+        let (time_s, covered_s) = (time.as_secs_f64().max(1.0), self.covered_s as f64);
+        // One slot may lie across the edges.
+        if time_s - covered_s < covered_s / self.done.max(1) as f64 { 1.0 } else { covered_s / time_s }
     }
 }
 
@@ -296,7 +310,7 @@ impl Totals {
 }
 
 /// The distribution of some values, right to one hundredth of each.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Sketch(DDSketch);
 
 /// The bytes are not those of a sketch.
@@ -305,18 +319,17 @@ pub struct Sketch(DDSketch);
 pub struct SketchError;
 
 impl Sketch {
-    /// The relative error of a quantile.
-    const ACCURACY: f64 = 0.01;
-    /// Enough for microseconds up to an hour.
-    const BINS: u32 = 1_100;
-
     /// Reads what [`Sketch::to_bytes`] wrote.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, SketchError> {
-        let read = DDSketch::from_java_bytes(bytes).map_err(|_| SketchError)?;
-        let mut sketch = Self::default();
-        // Of another accuracy it could be added to none of ours.
-        sketch.0.merge(&read).map_err(|_| SketchError)?;
-        Ok(sketch)
+        let read = || {
+            let read = DDSketch::from_java_bytes(bytes).ok()?;
+            let mut sketch = Self::default();
+            // Of another accuracy it could be added to none of ours.
+            sketch.0.merge(&read).ok()?;
+            Some(sketch)
+        };
+        // The library counts on the keys of bins to be those of numbers.
+        catch_unwind(read).ok().flatten().ok_or(SketchError)
     }
 
     /// The bytes of a sketch, in the format of the DDSketch libraries.
@@ -326,12 +339,6 @@ impl Sketch {
 
     fn merge(&mut self, other: &Self) {
         self.0.merge(&other.0).expect("every sketch has the same accuracy");
-    }
-}
-
-impl Default for Sketch {
-    fn default() -> Self {
-        Self(DDSketch::new(Config::new(Self::ACCURACY, Self::BINS, 1.0)))
     }
 }
 
@@ -381,6 +388,7 @@ pub fn minutes(results: impl IntoIterator<Item = RawResult>) -> Vec<HistoryMinut
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use sketches_ddsketch::Config;
     use time::macros::datetime;
 
     use super::*;
@@ -422,7 +430,9 @@ mod tests {
         assert_eq!(rollup.uptime(), Some(0.75));
         assert_eq!(rollup.causes[&Cause::Timeout], 1);
         assert_eq!(rollup.coverage(Duration::from_secs(8)), 0.5);
+        assert_eq!(rollup.coverage(Duration::from_millis(4_900)), 1.0);
         assert_eq!(rollup.coverage(Duration::from_secs(1)), 1.0);
+        assert_eq!(Rollup::default().coverage(Duration::from_secs(1)), 0.0);
     }
 
     #[test]

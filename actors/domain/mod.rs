@@ -19,14 +19,15 @@ mod status;
 mod tally;
 mod target;
 pub mod text;
+mod timeline;
 
 pub use backoff::Backoff;
 pub use batch::{Batch, Beginning, IncidentNews, NotificationNews, NotifierNews, TargetNews};
 pub use fault::Fault;
 pub use health::{Edge, Health, Thresholds};
 pub use history::{
-    HistoryMinute, Period, RawResult, Resolution, Retention, Rollup, Sketch, SketchError, Totals, UnknownResolution,
-    minutes,
+    HistoryMinute, Period, RawResult, Resolution, Retention, Rollup, Sketch, SketchError, Totals,
+    UnknownResolution, minutes,
 };
 pub use incident::Incident;
 pub use notification::{
@@ -45,3 +46,4 @@ pub use target::{
     FREQUENCY, NAME_MAX, TEXT_MAX, TIMEOUT, Target, TargetDefinition, TargetId, TargetOptions, TargetRow,
     TargetState, URL_MAX,
 };
+pub use timeline::{Slot, Stretch, recent, stretches};

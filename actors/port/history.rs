@@ -1,5 +1,7 @@
 //! Keeps what happened: results, what they come to, incidents, and what people were told.
 
+use std::ops::RangeInclusive;
+
 use async_trait::async_trait;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -20,7 +22,7 @@ pub trait History: Send + Sync {
     async fn write_minutes(
         &self,
         node: Uuid,
-        batches: std::ops::RangeInclusive<u64>,
+        batches: RangeInclusive<u64>,
         minutes: &[HistoryMinute],
     ) -> Result<(), StoreError>;
 
@@ -127,8 +129,8 @@ pub struct IncidentRow {
 /// Which notifications are meant; everything that is said must hold.
 #[derive(Clone, Debug)]
 pub struct NotificationFilter {
-    /// The one with this id.
-    pub id: Option<Uuid>,
+    /// Those whose ids lie within.
+    pub ids: Option<RangeInclusive<Uuid>>,
     /// Those about this target.
     pub target: Option<TargetId>,
     /// Those of this incident of it.
@@ -142,7 +144,7 @@ pub struct NotificationFilter {
 impl NotificationFilter {
     /// The newest `most` of all.
     pub fn newest(most: usize) -> Self {
-        Self { id: None, target: None, incident: None, failed: false, most }
+        Self { ids: None, target: None, incident: None, failed: false, most }
     }
 }
 

@@ -359,7 +359,7 @@ mod tests {
         persister::Persister,
         port::{Prober, ProberBuilder, Tracer},
         testing::{
-            Collector, Fault, Faults, FaultyStore, MemoryStore, ScriptedProbers, Step, TestClock,
+            Collector, Fault, Faults, FaultyStore, MemoryJournal, MemoryStore, ScriptedProbers, Step, TestClock,
             fixtures::{notifier_row, target_row},
         },
     };
@@ -388,7 +388,9 @@ mod tests {
         targets.into_iter().for_each(|row| store.put_target(row));
         let (faulty, faults) = FaultyStore::new(Arc::new(store.clone()));
         let clock: Arc<dyn Clock> = Arc::new(TestClock::default());
-        let persister = Persister::new(Arc::new(faulty), clock.clone(), Duration::from_millis(500)).start();
+        let journal = Arc::new(MemoryJournal::default());
+        let flush_interval = Duration::from_millis(500);
+        let persister = Persister::new(Arc::new(faulty), journal, clock.clone(), flush_interval).start();
         let probers = ScriptedProbers::new(steps);
         let heard = Collector::<ProbeCompleted>::default();
         let notifiers = Collector::<NotifiersLoaded>::default();

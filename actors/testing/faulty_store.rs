@@ -1,13 +1,21 @@
 //! A store that fails when a test says so.
 
-use std::{future::pending, sync::Arc, time::Duration};
+use std::{future::pending, ops::RangeInclusive, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use time::OffsetDateTime;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use crate::{
-    domain::{Batch, NotifierDefinition, NotifierId, NotifierRow, TargetDefinition, TargetId, TargetRow},
-    port::{Store, StoreError},
+    domain::{
+        HistoryMinute, NotifierDefinition, NotifierId, NotifierRow, RawResult, Resolution, Rollup,
+        TargetDefinition, TargetId, TargetRow,
+    },
+    port::{
+        History, IncidentRow, Kept, NotificationFilter, NotificationRow, Packet, Progress, RollupRow, Stale,
+        Store, StoreError, Targets,
+    },
 };
 
 /// What is wrong with the database.
@@ -84,11 +92,15 @@ impl Store for FaultyStore {
         self.call(self.inner.load_notifiers()).await
     }
 
-    async fn write(&self, batch: &Batch) -> Result<(), StoreError> {
+    async fn progress(&self, node: Uuid) -> Result<Progress, StoreError> {
+        self.call(self.inner.progress(node)).await
+    }
+
+    async fn write(&self, packet: &Packet) -> Result<Vec<String>, StoreError> {
         if *self.fault.borrow() == Fault::RefusesWrites {
             return Err(StoreError::Refused("the test says so".into()));
         }
-        self.call(self.inner.write(batch)).await
+        self.call(self.inner.write(packet)).await
     }
 
     async fn add_target(&self, definition: &TargetDefinition) -> Result<TargetId, StoreError> {
@@ -113,5 +125,60 @@ impl Store for FaultyStore {
 
     async fn delete_notifier(&self, id: NotifierId) -> Result<(), StoreError> {
         self.call(self.inner.delete_notifier(id)).await
+    }
+}
+
+#[async_trait]
+impl History for FaultyStore {
+    async fn write_minutes(
+        &self,
+        node: Uuid,
+        batches: RangeInclusive<u64>,
+        minutes: &[HistoryMinute],
+    ) -> Result<(), StoreError> {
+        self.call(self.inner.write_minutes(node, batches, minutes)).await
+    }
+
+    async fn stale(&self) -> Result<Vec<Stale>, StoreError> {
+        self.call(self.inner.stale()).await
+    }
+
+    async fn rollups(
+        &self,
+        resolution: Resolution,
+        from: OffsetDateTime,
+        until: OffsetDateTime,
+        targets: Targets,
+    ) -> Result<Vec<RollupRow>, StoreError> {
+        self.call(self.inner.rollups(resolution, from, until, targets)).await
+    }
+
+    async fn write_rollups(&self, of: Stale, rows: &[(TargetId, Rollup)]) -> Result<bool, StoreError> {
+        self.call(self.inner.write_rollups(of, rows)).await
+    }
+
+    async fn summed_up(&self, of: Stale) -> Result<(), StoreError> {
+        self.call(self.inner.summed_up(of)).await
+    }
+
+    async fn purge(&self, what: Kept, before: OffsetDateTime) -> Result<bool, StoreError> {
+        self.call(self.inner.purge(what, before)).await
+    }
+
+    async fn results(
+        &self,
+        target: TargetId,
+        from: OffsetDateTime,
+        until: OffsetDateTime,
+    ) -> Result<Vec<RawResult>, StoreError> {
+        self.call(self.inner.results(target, from, until)).await
+    }
+
+    async fn incidents(&self, target: TargetId, most: usize) -> Result<Vec<IncidentRow>, StoreError> {
+        self.call(self.inner.incidents(target, most)).await
+    }
+
+    async fn notifications(&self, filter: &NotificationFilter) -> Result<Vec<NotificationRow>, StoreError> {
+        self.call(self.inner.notifications(filter)).await
     }
 }

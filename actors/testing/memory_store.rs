@@ -1,29 +1,33 @@
 //! The double of a database.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    collections::{BTreeMap, BTreeSet, HashMap},
+    ops::RangeInclusive,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
+use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::{
     domain::{
-        Batch, NotifierDefinition, NotifierId, NotifierRow, TargetDefinition, TargetId, TargetRow,
-        TargetState, text,
+        Batch, DeliveryState, HistoryMinute, NotificationNews, NotifierDefinition, NotifierId, NotifierRow, Period, RawResult,
+        Resolution, Rollup, TargetDefinition, TargetId, TargetNews, TargetRow, TargetState, text,
     },
-    port::{Store, StoreError},
+    port::{
+        History, IncidentRow, Kept, NotificationFilter, NotificationRow, Packet, Progress, RollupRow, Stale,
+        Store, StoreError, Targets,
+    },
 };
 
-/// Keeps rows in memory. Clones share the rows, and each writes under a name of its own, as every
-/// connection of a daemon to a real database does.
-#[derive(Debug, Default)]
+/// The entries that a step of a purge deletes.
+const PURGE_ROWS: usize = 1_000;
+
+/// Keeps rows in memory. Clones share the rows, as the connections of several daemons to one database do.
+#[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
     rows: Arc<Mutex<Tables>>,
-    writer: u64,
 }
 
 #[derive(Debug, Default)]
@@ -31,14 +35,13 @@ struct Tables {
     targets: BTreeMap<TargetId, TargetRow>,
     notifiers: BTreeMap<NotifierId, NotifierRow>,
     last_id: u64,
-    sequences: HashMap<u64, u64>,
-}
-
-impl Clone for MemoryStore {
-    fn clone(&self) -> Self {
-        static WRITERS: AtomicU64 = AtomicU64::new(1);
-        Self { rows: self.rows.clone(), writer: WRITERS.fetch_add(1, Ordering::Relaxed) }
-    }
+    refused: BTreeSet<TargetId>,
+    progress: HashMap<Uuid, Progress>,
+    incidents: BTreeMap<(TargetId, u64), IncidentRow>,
+    notifications: BTreeMap<Uuid, NotificationRow>,
+    minutes: BTreeMap<(OffsetDateTime, TargetId), Vec<RawResult>>,
+    rollups: BTreeMap<(Period, TargetId), Rollup>,
+    stale: BTreeMap<Period, Uuid>,
 }
 
 /// What an operator does with plain SQL.
@@ -58,6 +61,11 @@ impl MemoryStore {
     /// Removes a target, if there is one.
     pub fn remove_target(&self, id: TargetId) {
         self.lock().targets.remove(&id);
+    }
+
+    /// Has all news of a target refused from now on, as a trigger may.
+    pub fn refuse_target(&self, id: TargetId) {
+        self.lock().refused.insert(id);
     }
 
     /// Inserts or replaces a notifier.
@@ -100,6 +108,93 @@ impl Tables {
     fn notifier(&mut self, id: NotifierId) -> Result<&mut NotifierRow, StoreError> {
         self.notifiers.get_mut(&id).ok_or(StoreError::NotFound)
     }
+
+    /// Writes what may be written, and tells of the rest.
+    fn write(&mut self, batch: &Batch) -> Vec<String> {
+        let mut refused = Vec::new();
+        for (&id, news) in &batch.targets {
+            if self.refused.contains(&id) {
+                refused.push(format!("target {id}: a trigger says no"));
+            } else if let Ok(row) = self.target(id) {
+                news.apply(&mut row.state);
+                let reason = &mut row.state.status_description;
+                *reason = text::cut(reason, text::REASON_MAX).into_owned();
+            }
+            if self.targets.contains_key(&id) {
+                self.write_incidents(id, news);
+            }
+        }
+        for (id, news) in batch.notifiers() {
+            if let Ok(row) = self.notifier(id) {
+                row.pass_count += news.delivered;
+                row.fail_count += news.failed;
+            }
+        }
+        for (&id, news) in &batch.notifications {
+            self.write_notification(id, news);
+        }
+        refused
+    }
+
+    fn write_incidents(&mut self, target: TargetId, news: &TargetNews) {
+        for told in &news.incidents {
+            let incident = told.incident;
+            let row = self.incidents.entry((target, incident.id)).or_insert_with(|| IncidentRow {
+                incident,
+                cause: None,
+                reason: String::new(),
+                trace: Vec::new(),
+            });
+            row.incident = incident;
+            if let Some(begun) = &told.beginning {
+                row.cause = begun.cause;
+                row.reason = text::cut(&begun.reason, text::REASON_MAX).into_owned();
+                row.trace.clone_from(&begun.trace);
+            }
+        }
+        if let Some(latest) = news.incidents.last().map(|news| news.incident) {
+            let of_target = self.incidents.range_mut((target, 0)..=(target, u64::MAX));
+            let lost = of_target.filter(|(_, row)| row.incident.ended_at.is_none() && row.incident.id != latest.id);
+            let at = latest.ended_at.unwrap_or(latest.started_at);
+            lost.for_each(|(_, row)| row.incident.ended_at = Some(at));
+        }
+    }
+
+    fn write_notification(&mut self, id: Uuid, news: &NotificationNews) {
+        if let Some(row) = self.notifications.get_mut(&id) {
+            row.delivery.clone_from(&news.delivery);
+        } else if let Some(alert) = &news.alert {
+            let (alert, delivery) = (Some((**alert).clone()), news.delivery.clone());
+            self.notifications.insert(id, NotificationRow { id, notifier: news.notifier, alert, delivery });
+        }
+    }
+
+    fn mark(&mut self, period: Period) {
+        self.stale.insert(period, Uuid::now_v7());
+    }
+
+    fn holds(&self, of: Stale) -> bool {
+        self.stale.get(&of.period) == Some(&of.mark)
+    }
+}
+
+/// Takes progress down, and tells whether it is one.
+fn claim(written: &mut u64, first: u64, through: u64) -> Result<bool, StoreError> {
+    if *written >= through {
+        return Ok(false);
+    }
+    if *written >= first {
+        return Err(StoreError::Refused("some of the batches were written already".into()));
+    }
+    *written = through;
+    Ok(true)
+}
+
+/// Removes the first entries that `is_old`, and tells whether there may be more.
+fn purge<K: Copy + Ord, V>(entries: &mut BTreeMap<K, V>, is_old: impl Fn(&K) -> bool) -> bool {
+    let old: Vec<K> = entries.keys().copied().filter(is_old).take(PURGE_ROWS).collect();
+    old.iter().for_each(|key| drop(entries.remove(key)));
+    old.len() == PURGE_ROWS
 }
 
 #[async_trait]
@@ -116,30 +211,17 @@ impl Store for MemoryStore {
         Ok(self.lock().notifiers.values().cloned().collect())
     }
 
-    async fn write(&self, batch: &Batch) -> Result<(), StoreError> {
-        if batch.is_empty() {
-            return Ok(());
-        }
+    async fn progress(&self, node: Uuid) -> Result<Progress, StoreError> {
+        Ok(self.lock().progress.get(&node).copied().unwrap_or_default())
+    }
+
+    async fn write(&self, packet: &Packet) -> Result<Vec<String>, StoreError> {
         let mut tables = self.lock();
-        let written = tables.sequences.entry(self.writer).or_default();
-        if batch.sequence <= *written {
-            return Ok(());
+        let written = &mut tables.progress.entry(packet.node).or_default().rows;
+        if !claim(written, packet.first, packet.through)? {
+            return Ok(Vec::new());
         }
-        *written = batch.sequence;
-        for (id, news) in &batch.targets {
-            if let Ok(row) = tables.target(*id) {
-                news.apply(&mut row.state);
-                let reason = &mut row.state.status_description;
-                *reason = text::cut(reason, text::REASON_MAX).into_owned();
-            }
-        }
-        for (id, news) in &batch.notifiers {
-            if let Ok(row) = tables.notifier(*id) {
-                row.pass_count += news.delivered;
-                row.fail_count += news.failed;
-            }
-        }
-        Ok(())
+        Ok(tables.write(&packet.batch))
     }
 
     async fn add_target(&self, definition: &TargetDefinition) -> Result<TargetId, StoreError> {
@@ -159,7 +241,11 @@ impl Store for MemoryStore {
     }
 
     async fn delete_target(&self, id: TargetId) -> Result<(), StoreError> {
-        self.lock().targets.remove(&id).map(drop).ok_or(StoreError::NotFound)
+        let mut tables = self.lock();
+        tables.incidents.retain(|(target, _), _| *target != id);
+        tables.minutes.retain(|(_, target), _| *target != id);
+        tables.rollups.retain(|(_, target), _| *target != id);
+        tables.targets.remove(&id).map(drop).ok_or(StoreError::NotFound)
     }
 
     async fn add_notifier(&self, definition: &NotifierDefinition) -> Result<NotifierId, StoreError> {
@@ -181,4 +267,142 @@ impl Store for MemoryStore {
     async fn delete_notifier(&self, id: NotifierId) -> Result<(), StoreError> {
         self.lock().notifiers.remove(&id).map(drop).ok_or(StoreError::NotFound)
     }
+}
+
+#[async_trait]
+impl History for MemoryStore {
+    async fn write_minutes(
+        &self,
+        node: Uuid,
+        batches: RangeInclusive<u64>,
+        minutes: &[HistoryMinute],
+    ) -> Result<(), StoreError> {
+        let mut tables = self.lock();
+        let written = &mut tables.progress.entry(node).or_default().history;
+        if !claim(written, *batches.start(), *batches.end())? {
+            return Ok(());
+        }
+        for minute in minutes {
+            tables.mark(Period {
+                resolution: Resolution::Hour,
+                start: Resolution::Hour.start_of(minute.start),
+            });
+            if tables.targets.contains_key(&minute.target) {
+                let results = tables.minutes.entry((minute.start, minute.target)).or_default();
+                results.extend(minute.results.iter().cloned());
+                let period = Period { resolution: Resolution::Minute, start: minute.start };
+                tables.rollups.entry((period, minute.target)).or_default().merge(&minute.rollup);
+            }
+        }
+        Ok(())
+    }
+
+    async fn stale(&self) -> Result<Vec<Stale>, StoreError> {
+        Ok(self.lock().stale.iter().map(|(&period, &mark)| Stale { period, mark }).collect())
+    }
+
+    async fn rollups(
+        &self,
+        resolution: Resolution,
+        from: OffsetDateTime,
+        until: OffsetDateTime,
+        targets: Targets,
+    ) -> Result<Vec<RollupRow>, StoreError> {
+        let tables = self.lock();
+        let entries = tables.rollups.iter().filter(|((period, target), _)| {
+            period.resolution == resolution
+                && (from..until).contains(&period.start)
+                && match targets {
+                    Targets::One(one) => *target == one,
+                    Targets::After { id, .. } => *target > id && tables.targets.contains_key(target),
+                }
+        });
+        let mut rows: Vec<_> = entries
+            .map(|((period, target), rollup)| RollupRow {
+                target: *target,
+                start: period.start,
+                rollup: rollup.clone(),
+            })
+            .collect();
+        rows.sort_by_key(|row| (row.target, row.start));
+        if let Targets::After { most, .. } = targets {
+            let found: BTreeSet<TargetId> = rows.iter().map(|row| row.target).collect();
+            let first: BTreeSet<TargetId> = found.into_iter().take(most).collect();
+            rows.retain(|row| first.contains(&row.target));
+        }
+        Ok(rows)
+    }
+
+    async fn write_rollups(&self, of: Stale, rows: &[(TargetId, Rollup)]) -> Result<bool, StoreError> {
+        let mut tables = self.lock();
+        if !tables.holds(of) {
+            return Ok(false);
+        }
+        for (target, rollup) in rows {
+            if tables.targets.contains_key(target) {
+                tables.rollups.insert((of.period, *target), rollup.clone());
+            }
+        }
+        Ok(true)
+    }
+
+    async fn summed_up(&self, of: Stale) -> Result<(), StoreError> {
+        let mut tables = self.lock();
+        if tables.holds(of) {
+            tables.stale.remove(&of.period);
+            if let Some(resolution) = of.period.resolution.coarser() {
+                tables.mark(Period { resolution, start: resolution.start_of(of.period.start) });
+            }
+        }
+        Ok(())
+    }
+
+    async fn purge(&self, what: Kept, before: OffsetDateTime) -> Result<bool, StoreError> {
+        let mut tables = self.lock();
+        Ok(match what {
+            Kept::Raw => purge(&mut tables.minutes, |(start, _)| {
+                Period { resolution: Resolution::Minute, start: *start }.end() <= before
+            }),
+            Kept::Rollup(resolution) => purge(&mut tables.rollups, |(period, _)| {
+                period.resolution == resolution && period.end() <= before
+            }),
+        })
+    }
+
+    async fn results(
+        &self,
+        target: TargetId,
+        from: OffsetDateTime,
+        until: OffsetDateTime,
+    ) -> Result<Vec<RawResult>, StoreError> {
+        let tables = self.lock();
+        let of_target = tables.minutes.iter().filter(|((_, of), _)| *of == target);
+        let results = of_target.flat_map(|(_, results)| results).filter(|r| (from..until).contains(&r.at()));
+        let mut results: Vec<RawResult> = results.cloned().collect();
+        results.sort_by_key(|result| result.at_ms);
+        Ok(results)
+    }
+
+    async fn incidents(&self, target: TargetId, most: usize) -> Result<Vec<IncidentRow>, StoreError> {
+        let tables = self.lock();
+        let of_target = tables.incidents.range((target, 0)..=(target, u64::MAX)).rev();
+        Ok(of_target.take(most).map(|(_, row)| row.clone()).collect())
+    }
+
+    async fn notifications(&self, filter: &NotificationFilter) -> Result<Vec<NotificationRow>, StoreError> {
+        let tables = self.lock();
+        let meant = tables.notifications.values().rev().filter(|row| is_meant(row, filter));
+        Ok(meant.take(filter.most).cloned().collect())
+    }
+}
+
+fn is_meant(row: &NotificationRow, filter: &NotificationFilter) -> bool {
+    let alert = row.alert.as_ref();
+    let state = row.delivery.state;
+    filter.ids.as_ref().is_none_or(|ids| ids.contains(&row.id))
+        && filter.target.is_none_or(|target| alert.is_some_and(|alert| alert.target.id == target))
+        && filter.incident.is_none_or(|incident| {
+            alert.and_then(|alert| alert.incident).is_some_and(|told| told.id == incident)
+        })
+        && (!filter.failed || matches!(state, DeliveryState::Refused | DeliveryState::Expired))
 }

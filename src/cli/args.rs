@@ -41,6 +41,7 @@ pub enum Command {
     Status(Status),
     Targets(Targets),
     Notifiers(Notifiers),
+    Notifications(Notifications),
     Add(Add),
     Migrate(Migrate),
     Check(Check),
@@ -81,21 +82,71 @@ pub struct Reload {}
 #[argh(subcommand, name = "status")]
 pub struct Status {}
 
-/// List the targets; or show, enable, disable, test or delete one.
+/// List the targets; or show, enable, disable, test or delete one, or tell its past.
 #[derive(Debug, FromArgs, PartialEq)]
-#[argh(subcommand, name = "targets")]
+#[argh(
+    subcommand,
+    name = "targets",
+    example = "{command_name} home history --since 7days --by hour",
+    note = "A share of the time that nobody looked at is neither up nor down: see Observed."
+)]
 pub struct Targets {
-    /// which one, by id or name; then enable, disable, test (probe it now) or delete
+    /// how far back the history goes, as 90min, 24h (if unsaid) or 7days
+    #[argh(option, arg_name = "TIME", from_str_fn(duration))]
+    pub since: Option<String>,
+    /// what the history is summed up by: minute, hour or day (if unsaid, as fits its length)
+    #[argh(option, arg_name = "PERIOD", from_str_fn(period))]
+    pub by: Option<String>,
+    /// which one, by id or name; then enable, disable, test (probe it now), history, incidents or delete
     #[argh(positional, arg_name = "ID|NAME [ACTION]")]
     pub choice: Vec<String>,
 }
 
-/// List the notifiers; or show, enable, disable, test or delete one.
+/// What is done with one target.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TargetAction {
+    OfRow(Action),
+    History,
+    Incidents,
+}
+
+impl FromArgValue for TargetAction {
+    fn from_arg_value(word: &str) -> Result<Self, String> {
+        match word {
+            "history" => Ok(Self::History),
+            "incidents" => Ok(Self::Incidents),
+            _ => Action::from_arg_value(word).map(Self::OfRow).map_err(|_| {
+                r#"expected "enable", "disable", "test", "history", "incidents" or "delete""#.to_owned()
+            }),
+        }
+    }
+}
+
+impl Targets {
+    /// Reads which row is meant, and what is done with it.
+    pub fn choose(&self) -> Result<Option<(&str, Option<TargetAction>)>, NoCommand> {
+        let chosen = choose(&self.choice)?;
+        if !matches!(chosen, Some((_, Some(TargetAction::History)))) {
+            for (option, said) in [("--since", &self.since), ("--by", &self.by)] {
+                if said.is_some() {
+                    return Err(NoCommand::usage(&format!("{option} is for `targets ID history`.")));
+                }
+            }
+        }
+        Ok(chosen)
+    }
+}
+
+/// List the notifiers; or show, enable, disable, test or delete one; or list their kinds.
 #[derive(Debug, FromArgs, PartialEq)]
-#[argh(subcommand, name = "notifiers")]
+#[argh(
+    subcommand,
+    name = "notifiers",
+    note = "`{command_name} kinds` lists the kinds of notifiers, `{command_name} kinds KIND` says what one needs."
+)]
 pub struct Notifiers {
     /// which one, by id or name; then enable, disable, test (send it a message) or delete
-    #[argh(positional, arg_name = "ID|NAME [ACTION]")]
+    #[argh(positional, arg_name = "ID|NAME [ACTION] | kinds [KIND]")]
     pub choice: Vec<String>,
 }
 
@@ -108,12 +159,44 @@ pub enum Action {
     Delete,
 }
 
+/// List the newest notifications, and what became of them; or show or retry one.
+#[derive(Debug, FromArgs, PartialEq)]
+#[argh(subcommand, name = "notifications", example = "{command_name} --failed --target home")]
+pub struct Notifications {
+    /// only those that were refused, or found no way in time
+    #[argh(switch)]
+    pub failed: bool,
+    /// only those about this target
+    #[argh(option, arg_name = "ID|NAME")]
+    pub target: Option<String>,
+    /// which one, by the beginning of its id; then retry (try it now, or send it again)
+    #[argh(positional, arg_name = "ID [ACTION]")]
+    pub choice: Vec<String>,
+}
+
+/// What is done with one notification.
+#[derive(Clone, Copy, Debug, Eq, FromArgValue, PartialEq)]
+pub enum NotificationAction {
+    Retry,
+}
+
+impl Notifications {
+    /// Reads which one is meant, and what is done with it.
+    pub fn choose(&self) -> Result<Option<(&str, Option<NotificationAction>)>, NoCommand> {
+        let chosen = choose(&self.choice)?;
+        if chosen.is_some() && (self.failed || self.target.is_some()) {
+            return Err(NoCommand::usage("--failed and --target are for the list of all notifications."));
+        }
+        Ok(chosen)
+    }
+}
+
 /// Reads which row is meant, if it is one, and what is done with it beyond showing it.
-pub fn choose(words: &[String]) -> Result<Option<(&str, Option<Action>)>, NoCommand> {
+pub fn choose<A: FromArgValue>(words: &[String]) -> Result<Option<(&str, Option<A>)>, NoCommand> {
     match words {
         [] => Ok(None),
         [row] => Ok(Some((row, None))),
-        [row, action] => match Action::from_arg_value(action) {
+        [row, action] => match A::from_arg_value(action) {
             Ok(action) => Ok(Some((row, Some(action)))),
             Err(expected) => Err(NoCommand::usage(&format!("`{action}` is no action: {}", expected.trim()))),
         },
@@ -192,10 +275,10 @@ pub struct NewNotifier {
     /// how it is called
     #[argh(positional, arg_name = "NAME")]
     pub name: String,
-    /// the kind: SMTP, WEBHOOK, …
+    /// the kind: SMTP, WEBHOOK, SLACK, …; `skypunch notifiers kinds` lists them
     #[argh(positional, arg_name = "TYPE")]
     pub kind: String,
-    /// who is told: mail addresses, or a URL
+    /// who is told: mail addresses, a URL, or what the kind says
     #[argh(positional, arg_name = "ADDRESS")]
     pub address: String,
     /// parameters of its kind, as key=value,key=value
@@ -242,7 +325,7 @@ pub enum NoCommand {
 }
 
 impl NoCommand {
-    fn usage(problem: &str) -> Self {
+    pub fn usage(problem: &str) -> Self {
         Self::Usage(format!("{}\nRun `skypunch --help` for what is possible.\n", problem.trim_end()))
     }
 }
@@ -283,6 +366,16 @@ fn hoist<'a>(args: &[&'a str]) -> Result<Vec<&'a str>, NoCommand> {
     Ok(global)
 }
 
+fn duration(text: &str) -> Result<String, String> {
+    let read = humantime::parse_duration(text);
+    read.map(|_| text.to_owned()).map_err(|_| "expected a time such as 90min, 24h or 7days".to_owned())
+}
+
+fn period(text: &str) -> Result<String, String> {
+    let known = ["minute", "hour", "day"].contains(&text);
+    if known { Ok(text.to_owned()) } else { Err(r#"expected "minute", "hour" or "day""#.to_owned()) }
+}
+
 fn whole_number(text: &str) -> Result<i64, String> {
     text.parse().map_err(|_| "not a whole number".to_owned())
 }
@@ -317,6 +410,7 @@ mod tests {
             "status",
             "targets",
             "notifiers",
+            "notifications",
             "add",
             "add target",
             "add notifier",
@@ -332,7 +426,7 @@ mod tests {
 
     #[test]
     fn every_usage_error() {
-        let wrong: [&[&str]; 7] = [
+        let wrong: [&[&str]; 9] = [
             &["punch"],
             &["--punch"],
             &["run", "--loud"],
@@ -340,6 +434,8 @@ mod tests {
             &["add", "target", "home"],
             &["add", "target", "home", "http://h/", "--frequency", "often"],
             &["status", "--config"],
+            &["targets", "1", "history", "--since", "yesterday"],
+            &["targets", "1", "history", "--by", "week"],
         ];
         let texts = wrong.map(|args| format!("--- {}\n{}\n", args.join(" "), usage(args)));
         insta::assert_snapshot!(texts.concat());
@@ -363,14 +459,15 @@ mod tests {
     fn what_follows_two_dashes_is_no_option() {
         let args = parse(&["targets", "--", "--json"]).unwrap();
         assert!(!args.json);
-        assert_eq!(args.command, Command::Targets(Targets { choice: vec!["--json".to_owned()] }));
+        let targets = Targets { since: None, by: None, choice: vec!["--json".to_owned()] };
+        assert_eq!(args.command, Command::Targets(targets));
     }
 
     #[test]
     fn a_row_and_an_action_are_chosen() {
         let chosen = |words: &[&str]| {
             let words: Vec<_> = words.iter().map(|&word| word.to_owned()).collect();
-            match choose(&words) {
+            match choose::<Action>(&words) {
                 Ok(chosen) => format!("{chosen:?}"),
                 Err(NoCommand::Usage(text) | NoCommand::Help(text)) => {
                     text.lines().next().unwrap().to_owned()
@@ -384,6 +481,41 @@ mod tests {
         assert_eq!(
             chosen(&["1", "punch"]),
             r#"`punch` is no action: expected "enable", "disable", "test" or "delete""#
+        );
+    }
+
+    fn misuse(args: &[&str]) -> String {
+        let told = match parse(args).unwrap().command {
+            Command::Targets(targets) => targets.choose().map(|chosen| format!("{chosen:?}")),
+            Command::Notifications(notifications) => {
+                notifications.choose().map(|chosen| format!("{chosen:?}"))
+            }
+            other => panic!("{other:?} has no choice"),
+        };
+        match told {
+            Ok(chosen) => chosen,
+            Err(NoCommand::Usage(text) | NoCommand::Help(text)) => text.lines().next().unwrap().to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_past_is_asked_for_by_what_fits_it() {
+        let history = ["targets", "1", "history", "--since", "2h", "--by", "minute"];
+        assert_eq!(misuse(&history), r#"Some(("1", Some(History)))"#);
+        assert_eq!(misuse(&["targets", "1", "incidents"]), r#"Some(("1", Some(Incidents)))"#);
+        assert_eq!(misuse(&["targets", "1", "test"]), r#"Some(("1", Some(OfRow(Test))))"#);
+        assert_eq!(misuse(&["targets", "1", "--by", "day"]), "--by is for `targets ID history`.");
+        assert_eq!(misuse(&["targets", "--since", "1h"]), "--since is for `targets ID history`.");
+        assert_eq!(
+            misuse(&["targets", "1", "past"]),
+            r#"`past` is no action: expected "enable", "disable", "test", "history", "incidents" or "delete""#
+        );
+        assert_eq!(misuse(&["notifications", "--failed", "--target", "home"]), "None");
+        assert_eq!(misuse(&["notifications", "0a", "retry"]), r#"Some(("0a", Some(Retry)))"#);
+        assert_eq!(misuse(&["notifications", "0a", "again"]), r#"`again` is no action: expected "retry""#);
+        assert_eq!(
+            misuse(&["notifications", "0a", "--failed"]),
+            "--failed and --target are for the list of all notifications."
         );
     }
 }

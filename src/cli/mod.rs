@@ -5,12 +5,16 @@
 //! | `args` | what can be said |
 //! | `daemon` | `start`, `stop`: the process in the background |
 //! | `query` | whatever is asked of the daemon, or of the database |
-//! | `show`, `table` | answers as tables |
+//! | `kinds` | what kinds of notifiers there are |
+//! | `show`, `past`, `table`, `bar` | answers as tables, and the newest results as a bar |
 //! | `error` | failures, and how the process ends then |
 
 mod args;
+mod bar;
 mod daemon;
 mod error;
+mod kinds;
+mod past;
 mod query;
 mod show;
 mod table;
@@ -27,7 +31,7 @@ use serde_json::{Value, json};
 use skypunch_actors::domain::text;
 
 use self::{
-    args::{Command, CommandLine, New, choose},
+    args::{Command, CommandLine, New, NotificationAction, TargetAction, choose},
     daemon::DaemonError,
     error::CliError,
     query::{NOTIFIERS, Query, TARGETS},
@@ -65,6 +69,9 @@ pub trait Program {
 
     /// Checks log configuration, database and every row. Changes nothing.
     async fn check(&self, settings: &Settings) -> Findings;
+
+    /// The kinds of notifiers, as the objects that `--json` prints.
+    fn kinds(&self, settings: &Settings) -> Result<Value, Failure>;
 
     /// Creates the database, or brings it up to date. Returns what was done, in a line.
     async fn migrate(&self, settings: &Settings) -> Result<String, Failure>;
@@ -136,8 +143,38 @@ async fn perform(
         Command::Reload(_) => Query::of_daemon(settings, json).await?.reload().await,
         Command::Status(_) => Query::of_daemon(settings, json).await?.status().await,
         Command::Targets(targets) => {
-            let choice = choose(&targets.choice)?;
-            Query::of_rows(settings, json, program).await?.rows(TARGETS, choice).await
+            let choice = targets.choose()?;
+            let query = Query::of_rows(settings, json, program).await?;
+            let Some((target, action)) = choice else {
+                return query.rows(TARGETS, None).await;
+            };
+            match action {
+                Some(TargetAction::History) => query.history(target, &targets).await,
+                Some(TargetAction::Incidents) => query.incidents(target).await,
+                Some(TargetAction::OfRow(action)) => query.rows(TARGETS, Some((target, Some(action)))).await,
+                None => query.rows(TARGETS, Some((target, None))).await,
+            }
+        }
+        Command::Notifications(notifications) => {
+            let choice = notifications.choose()?;
+            match choice {
+                Some((id, Some(NotificationAction::Retry))) => {
+                    Query::of_daemon(settings, json).await?.retry(id).await
+                }
+                _ => {
+                    let query = Query::of_rows(settings, json, program).await?;
+                    match choice {
+                        Some((id, _)) => query.notification(id).await,
+                        None => query.notifications(&notifications).await,
+                    }
+                }
+            }
+        }
+        Command::Notifiers(args::Notifiers { choice })
+            if choice.first().is_some_and(|word| word == "kinds") =>
+        {
+            let kinds = program.kinds(settings).map_err(CliError::Program)?;
+            kinds::show(&kinds, &choice[1..], json)
         }
         Command::Notifiers(notifiers) => {
             let choice = choose(&notifiers.choice)?;

@@ -6,9 +6,9 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Program,
-    args::{Action, NewNotifier, NewTarget},
+    args::{Action, NewNotifier, NewTarget, Notifications, Targets},
     error::CliError,
-    show,
+    past, show,
     table::Screen,
 };
 use crate::{
@@ -98,6 +98,33 @@ impl Query {
         self.print(&row, |_, row| format!("{} {done}\n", show::row(table.one, row)))
     }
 
+    pub async fn history(mut self, target: &str, asked: &Targets) -> Result<ExitCode, CliError> {
+        let params = said(json!({ "target": target, "since": asked.since, "by": asked.by }));
+        let told = self.call("targets.history", params).await?;
+        self.print(&told, past::history)
+    }
+
+    pub async fn incidents(mut self, target: &str) -> Result<ExitCode, CliError> {
+        let told = self.call("targets.incidents", said(json!({ "target": target }))).await?;
+        self.print(&told, past::incidents)
+    }
+
+    pub async fn notifications(mut self, asked: &Notifications) -> Result<ExitCode, CliError> {
+        let params = said(json!({ "target": asked.target, "failed": asked.failed }));
+        let told = self.call("notifications.list", params).await?;
+        self.print(&told, past::notifications)
+    }
+
+    pub async fn notification(mut self, id: &str) -> Result<ExitCode, CliError> {
+        let told = self.call("notifications.get", said(json!({ "id": id }))).await?;
+        self.print(&told, past::notification_in_full)
+    }
+
+    pub async fn retry(mut self, id: &str) -> Result<ExitCode, CliError> {
+        let row = self.call("notifications.retry", said(json!({ "id": id }))).await?;
+        self.print(&row, |_, row| format!("notification {} is tried again\n", show::field(row, "id")))
+    }
+
     /// Without its database the daemon shows what it knows, which an operator's changes are not among.
     async fn warn_if_away(&mut self) {
         let Ok(status) = self.call("status", Map::new()).await else {
@@ -141,10 +168,7 @@ impl Query {
     }
 
     async fn add(&mut self, table: Table, columns: Value) -> Result<ExitCode, CliError> {
-        // What is left unsaid gets the default of the schema.
-        let said = columns.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
-        let params = said.map(|(column, value)| (column.clone(), value.clone())).collect();
-        let row = self.call(&format!("{}.add", table.all), params).await?;
+        let row = self.call(&format!("{}.add", table.all), said(columns)).await?;
         self.print(&row, |_, row| format!("{} is added\n", show::row(table.one, row)))
     }
 
@@ -180,4 +204,14 @@ impl Query {
         super::print(&if self.json { super::pretty(answer) } else { show(self.screen, answer) })?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The parameters that were said; what is left unsaid gets its default.
+fn said(params: Value) -> Map<String, Value> {
+    let mut params = match params {
+        Value::Object(params) => params,
+        _ => unreachable!("parameters are an object"),
+    };
+    params.retain(|_, value| !value.is_null());
+    params
 }

@@ -50,7 +50,14 @@ pub fn target(screen: Screen, row: &Value) -> String {
     ];
     let results = [("Last Success", "last_success"), ("Last Failure", "last_failure")];
     let results = results.map(|(name, key)| (name, sighting(&row[key])));
-    table::pairs(screen, columns.map(|(name, column)| (name, field(row, column))).into_iter().chain(results))
+    let incident = match &row["incident"] {
+        Value::Null => "-".to_owned(),
+        incident => {
+            format!("since {}, {} failed probes", field(incident, "started_at"), field(incident, "failed_probes"))
+        }
+    };
+    let columns = columns.map(|(name, column)| (name, field(row, column)));
+    table::pairs(screen, columns.into_iter().chain(results).chain([("Incident", incident)]))
 }
 
 /// Everything about one notifier.
@@ -72,10 +79,8 @@ pub fn notifier(screen: Screen, row: &Value) -> String {
 /// How the daemon is.
 pub fn status(screen: Screen, status: &Value) -> String {
     let database = &status["database"];
-    let mut state = format!("{}, {}", field(database, "backend"), field(database, "state"));
-    if !database["since"].is_null() {
-        state += &format!(" since {}: {}", field(database, "since"), field(database, "reason"));
-    }
+    let journal = &status["journal"];
+    let bytes = journal["bytes"].as_f64().unwrap_or_default();
     let targets = ["NEW", "PASS", "FAIL", "UNKNOWN"].map(|s| format!("{} {s}", field(&status["targets"], s)));
     let slots = ["done", "late", "skipped"].map(|s| format!("{} {s}", field(&status["slots"], s)));
     table::pairs(
@@ -84,14 +89,24 @@ pub fn status(screen: Screen, status: &Value) -> String {
             ("Version", field(status, "version")),
             ("Process", field(status, "pid")),
             ("Up Since", field(status, "started_at")),
-            ("Database", state),
+            ("Database", format!("{}, {}", field(database, "backend"), presence(database))),
             ("Targets", targets.join(", ")),
             ("Probes per Second", field(status, "probes_per_s")),
             ("Slots", slots.join(", ")),
             ("Results Waiting", field(status, "results_waiting")),
             ("Notifications Waiting", field(status, "notifications_waiting")),
+            ("Journal", format!("{:.1} MiB, {}", bytes / f64::from(1 << 20), presence(journal))),
+            ("Results Dropped", field(status, "results_dropped")),
         ],
     )
+}
+
+/// Whether something is there; if not, since when and why.
+fn presence(part: &Value) -> String {
+    match &part["since"] {
+        Value::Null => field(part, "state"),
+        _ => format!("{} since {}: {}", field(part, "state"), field(part, "since"), field(part, "reason")),
+    }
 }
 
 /// A row in a sentence: `target home (id 1)`.
@@ -118,7 +133,8 @@ fn sighting(seen: &Value) -> String {
     std::iter::once(head).chain(trace).collect::<Vec<_>>().join("\n")
 }
 
-fn all(rows: &Value) -> impl Iterator<Item = &Value> {
+/// The elements of a list; none of what is no list.
+pub fn all(rows: &Value) -> impl Iterator<Item = &Value> {
     rows.as_array().into_iter().flatten()
 }
 
@@ -128,7 +144,7 @@ pub fn field(row: &Value, key: &str) -> String {
 }
 
 /// A value as one printable line.
-fn shown(value: &Value) -> String {
+pub fn shown(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
         Value::Bool(true) => "yes".to_owned(),
@@ -162,6 +178,7 @@ mod tests {
                     "03:03:05.690300 Response [OK] 200 OK",
                 ],
             },
+            "incident": {"id": 1, "started_at": "2026-01-02T03:03:35.000Z", "failed_probes": 2},
             "last_failure": {
                 "at": "2026-01-02T03:04:05.678Z", "cause": "connect",
                 "reason": "connection refused by 127.0.0.1:81", "total_ms": 0.2,
@@ -213,12 +230,16 @@ mod tests {
             "database": {"backend": "sqlite", "state": "up"},
             "targets": {"NEW": 0, "PASS": 997, "FAIL": 3, "UNKNOWN": 0}, "probes_per_s": 999.9,
             "slots": {"done": 123456, "late": 2, "skipped": 1}, "results_waiting": 12,
-            "notifications_waiting": 0,
+            "notifications_waiting": 0, "journal": {"bytes": 1_500_000, "state": "up"}, "results_dropped": 0,
         });
         let up = status(PIPE, &daemon);
         daemon["database"] = json!({
             "backend": "mysql", "state": "away", "since": "2026-01-02T03:04:05.000Z",
             "reason": "the database is not available: connection refused",
+        });
+        daemon["journal"] = json!({
+            "bytes": 0, "state": "away", "since": "2026-01-02T03:04:05.000Z",
+            "reason": "the journal failed: no space left on device",
         });
         insta::assert_snapshot!(format!("{up}{}", status(PIPE, &daemon)));
     }

@@ -10,10 +10,11 @@ use skypunch_actors::{
         Evidence, Fault, NotifierDefinition, NotifierId, NotifierRow, TargetDefinition, TargetId, TargetRow,
         text,
     },
+    historian::{GetHistory, GetIncidents, GetNotifications, GetResults},
     meter::GetMeasures,
-    notifier::GetWaiting,
-    persister::{AddNotifier, AddTarget, Change, GetPersistence, ListRows},
-    port::{ProberFactory, SinkFactory, StoreError, plan_probe, plan_sink},
+    notifier::{GetWaiting, RetryNow},
+    persister::{AddNotifier, AddTarget, Change, GetPersistence, ListRows, Resend},
+    port::{Clock, ProberFactory, SinkFactory, StoreError, plan_probe, plan_sink},
     query::Rows,
     supervisor::{GetEvidence, Reload},
     tester::{TestNotifier, TestTarget},
@@ -27,7 +28,7 @@ use tokio::{
 use super::{
     add::{NewNotifier, NewTarget},
     protocol::RpcError,
-    view,
+    view::{self, Public},
 };
 
 /// How long an actor may take to answer.
@@ -45,6 +46,14 @@ pub struct Actors {
     pub add_target: Recipient<AddTarget>,
     /// The persister.
     pub add_notifier: Recipient<AddNotifier>,
+    /// The historian.
+    pub history: Recipient<GetHistory>,
+    /// The historian.
+    pub results: Recipient<GetResults>,
+    /// The historian.
+    pub incidents: Recipient<GetIncidents>,
+    /// The historian.
+    pub notifications: Recipient<GetNotifications>,
     /// The tester.
     pub test_target: Recipient<TestTarget>,
     /// The tester.
@@ -53,8 +62,10 @@ pub struct Actors {
     pub probers: Arc<dyn ProberFactory>,
     /// Knows whether a new notifier can be told.
     pub sinks: Arc<dyn SinkFactory>,
-    /// The parameters of a kind of notifiers that are no secrets.
-    pub public_params: fn(&str) -> &'static [&'static str],
+    /// What of a row of a kind of notifiers is no secret.
+    pub public: Arc<dyn Fn(&str) -> Public + Send + Sync>,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
     /// The rest of a daemon; without it only the database is at hand.
     pub daemon: Option<DaemonActors>,
 }
@@ -69,6 +80,10 @@ pub struct DaemonActors {
     pub evidence: Recipient<GetEvidence>,
     /// The notifier.
     pub waiting: Recipient<GetWaiting>,
+    /// The notifier.
+    pub retry: Recipient<RetryNow>,
+    /// The persister.
+    pub resend: Recipient<Resend>,
     /// The meter.
     pub measures: Recipient<GetMeasures>,
     /// Stops the daemon.
@@ -79,7 +94,7 @@ pub struct DaemonActors {
 
 /// The methods.
 #[derive(Clone)]
-pub struct Api(Arc<Actors>);
+pub struct Api(pub(super) Arc<Actors>);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -87,8 +102,8 @@ struct Nothing {}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct OfTarget {
-    target: Reference,
+pub(super) struct OfTarget {
+    pub(super) target: Reference,
 }
 
 #[derive(Deserialize)]
@@ -100,7 +115,7 @@ struct OfNotifier {
 /// How a row is named. Digits are an id where there is a row with that id, and a name where there is none.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "expected an id or a name")]
-enum Reference {
+pub(super) enum Reference {
     Id(u64),
     Name(String),
 }
@@ -145,6 +160,11 @@ impl Api {
                     _ => self.enable_target(row, verb == "enable").await,
                 }
             }
+            ("targets", "history") => self.history(read(params)?).await,
+            ("targets", "incidents") => self.incidents(read(params)?).await,
+            ("notifications", "list") => self.notifications(read(params)?).await,
+            ("notifications", "get") => self.notification(read(params)?).await,
+            ("notifications", "retry") => self.retry(read(params)?).await,
             ("notifiers", "list") => {
                 let Nothing {} = read(params)?;
                 Ok(self.rows().await?.notifiers.iter().map(|row| self.show(row)).collect())
@@ -166,7 +186,7 @@ impl Api {
         }
     }
 
-    fn daemon(&self) -> Result<&DaemonActors, RpcError> {
+    pub(super) fn daemon(&self) -> Result<&DaemonActors, RpcError> {
         self.0.daemon.as_ref().ok_or_else(|| RpcError::failed("no daemon is running"))
     }
 
@@ -186,6 +206,8 @@ impl Api {
             "slots": { "done": slots.done, "late": slots.late, "skipped": slots.skipped },
             "results_waiting": persistence.results_waiting,
             "notifications_waiting": waiting,
+            "journal": view::journal(&persistence),
+            "results_dropped": persistence.results_dropped,
         }))
     }
 
@@ -202,11 +224,11 @@ impl Api {
         }
     }
 
-    async fn rows(&self) -> Result<Rows, RpcError> {
+    pub(super) async fn rows(&self) -> Result<Rows, RpcError> {
         ask(&self.0.list, ListRows).await?.map_err(refused)
     }
 
-    async fn target(&self, reference: Reference) -> Result<TargetRow, RpcError> {
+    pub(super) async fn target(&self, reference: Reference) -> Result<TargetRow, RpcError> {
         find("target", self.rows().await?.targets, &reference, |row| (row.id.0, &row.definition.name))
     }
 
@@ -215,7 +237,7 @@ impl Api {
     }
 
     fn show(&self, row: &NotifierRow) -> Value {
-        view::notifier(row, (self.0.public_params)(&row.definition.kind)).into()
+        view::notifier(row, &(self.0.public)(&row.definition.kind)).into()
     }
 
     async fn detail(&self, row: &TargetRow) -> Result<Value, RpcError> {
@@ -227,6 +249,7 @@ impl Api {
         let mut detail = view::target(row);
         detail.insert("last_success".to_owned(), shown(evidence.last_success));
         detail.insert("last_failure".to_owned(), shown(evidence.last_failure));
+        detail.insert("incident".to_owned(), row.state.incident.as_ref().map(view::incident).into());
         Ok(detail.into())
     }
 
@@ -296,7 +319,7 @@ fn read<T: DeserializeOwned>(params: Map<String, Value>) -> Result<T, RpcError> 
     serde_json::from_value(params.into()).map_err(|error| RpcError::invalid_params(error.to_string()))
 }
 
-async fn ask<M>(actor: &Recipient<M>, message: M) -> Result<M::Result, RpcError>
+pub(super) async fn ask<M>(actor: &Recipient<M>, message: M) -> Result<M::Result, RpcError>
 where
     M: Message<Result: Send> + Send + 'static,
 {
@@ -317,7 +340,7 @@ fn gone() -> RpcError {
     RpcError::failed("the daemon stops, or a part of it has died")
 }
 
-fn refused(error: StoreError) -> RpcError {
+pub(super) fn refused(error: StoreError) -> RpcError {
     RpcError::failed(text::chain(&error))
 }
 

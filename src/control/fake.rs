@@ -19,7 +19,7 @@ use skypunch_actors::{
 use time::macros::datetime;
 use tokio::sync::mpsc;
 
-use super::{Actors, Api, DaemonActors};
+use super::{Actors, Api, DaemonActors, Public};
 
 /// A store and a daemon in one.
 #[derive(Default)]
@@ -95,7 +95,7 @@ impl Fake {
             test_notifier: fake.recipient(),
             probers: Arc::new(Kinds),
             sinks: Arc::new(Kinds),
-            public_params: |_| &["server"],
+            public: Arc::new(|_| Public { address: true, params: vec!["server".to_owned()] }),
             daemon,
         }
     }

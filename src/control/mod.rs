@@ -5,7 +5,9 @@
 //! | `protocol` | JSON-RPC 2.0, one object a line |
 //! | `api` | the methods; the only one here who knows the actors |
 //! | `add` | the parameters of a new row |
+//! | `history` | those of them that tell the past |
 //! | `view` | rows and states as JSON objects |
+//! | `past` | the same of what happened |
 //! | `server` | the Unix socket, and who may use it |
 //! | `pidfile` | the lock that one daemon holds |
 //! | `client` | calls a server, over the socket or within the process |
@@ -15,6 +17,8 @@ mod api;
 mod client;
 #[cfg(test)]
 mod fake;
+mod history;
+mod past;
 mod pidfile;
 pub mod protocol;
 mod server;
@@ -27,3 +31,4 @@ pub use client::{CallError, Client, ConnectError};
 pub use pidfile::{Pidfile, PidfileError};
 pub use protocol::{LINE_MAX, RpcError};
 pub use server::{BindError, Server, ServerHandle};
+pub use view::Public;

@@ -57,9 +57,9 @@ pub(super) fn incident<'a>(cells: impl IntoIterator<Item = Cell<'a>>) -> Option<
 
 /// Asks for notifications, the newest first: their ids begin with their time.
 pub(super) fn select_notifications(filter: &NotificationFilter) -> String {
-    let NotificationFilter { id, target, incident, failed, most } = filter;
+    let NotificationFilter { ids, target, incident, failed, most } = filter;
     let conditions = [
-        id.map(|id| format!("id = '{id}'")),
+        ids.as_ref().map(|ids| format!("id BETWEEN '{}' AND '{}'", ids.start(), ids.end())),
         target.map(|target| format!("target_id = {}", count(target.0))),
         incident.map(|incident| format!("incident_id = {}", count(incident))),
         failed.then(|| "state IN ('refused', 'expired')".to_owned()),

@@ -3,7 +3,9 @@
 //! [`store_contract!`]: crate::store_contract
 
 mod given;
+mod history;
 mod incidents;
+mod notifications;
 mod results;
 mod rows;
 
@@ -11,7 +13,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+pub use history::*;
 pub use incidents::*;
+pub use notifications::*;
 pub use results::*;
 pub use rows::*;
 
@@ -36,6 +40,8 @@ pub trait Operator: Send + Sync {
     async fn set_url(&self, id: TargetId, url: &str);
     /// Sets `pass_count`, `fail_count` and `repeated_fails` to 0.
     async fn reset_counters(&self, id: TargetId);
+    /// `CREATE TRIGGER … BEFORE UPDATE ON targets …`, which refuses to change that one.
+    async fn refuse_target(&self, id: TargetId);
     /// `DELETE FROM targets WHERE id = …`
     async fn delete_target(&self, id: TargetId);
     /// Starts a second daemon on the same database.
@@ -68,16 +74,44 @@ macro_rules! store_contract {
                 a_deleted_row_stays_deleted
                 a_batch_counts_once_however_often_it_is_sent
                 each_daemon_counts_its_own_batches
+                progress_is_the_last_batch_that_was_written
+                a_packet_that_was_written_in_part_is_refused
+                a_refused_row_blocks_no_other
                 the_previous_status_changes_on_an_edge_only
                 an_incident_is_shown_until_it_ends
                 an_incident_may_begin_and_end_in_one_batch
                 a_newer_incident_ends_one_whose_end_was_lost
+                an_incident_keeps_its_beginning
+                an_incident_without_its_beginning_is_one
+                incidents_are_told_from_the_newest
                 deliveries_are_counted
                 a_reason_is_kept_up_to_its_limit
                 times_are_kept_to_the_millisecond
-                an_empty_batch_changes_nothing
+                an_empty_packet_is_progress_all_the_same
                 many_targets_are_written_at_once
                 a_dropped_call_harms_no_later_one
+                a_notification_and_its_fate_are_kept
+                notifications_are_told_from_the_newest
+                notifications_are_filtered
+                a_delivery_of_an_unknown_notification_is_no_row
+                a_notification_outlives_its_target
+                results_are_kept_as_they_were
+                results_are_cut_at_their_times
+                results_count_once_however_often_they_are_sent
+                results_of_one_minute_may_come_in_parts
+                results_of_two_nodes_add_up
+                a_history_write_that_was_given_up_counts_once
+                rows_and_history_follow_a_journal_by_themselves
+                a_deleted_target_gets_no_history
+                a_deleted_target_takes_its_history_along
+                rollups_keep_all_they_hold
+                rollups_are_read_by_pages_of_targets
+                what_is_written_makes_its_hour_stale
+                an_hour_that_is_summed_up_makes_its_day_stale
+                what_comes_while_an_hour_is_summed_up_is_not_lost
+                a_purge_takes_what_is_old_and_no_more
+                a_purge_goes_by_small_steps
+                many_minutes_are_written_at_once
             }
         }
     };
@@ -119,6 +153,10 @@ mod tests {
 
         async fn reset_counters(&self, id: TargetId) {
             self.edit_target(id, |row| row.state.tally = Tally::default());
+        }
+
+        async fn refuse_target(&self, id: TargetId) {
+            MemoryStore::refuse_target(self, id);
         }
 
         async fn delete_target(&self, id: TargetId) {
