@@ -29,20 +29,20 @@ use futures_util::future::try_join;
 use log::{error, warn};
 use tokio::sync::{OwnedRwLockReadGuard, RwLock, oneshot, watch};
 
-pub use self::{
-    link::Away,
-    operator::{AddNotifier, AddTarget, Change},
-};
 use self::{
     ahead::{Ahead, bring_up_to_date},
     link::{Link, Words},
     tail::{Entry, Tail},
 };
+pub use self::{
+    link::Away,
+    operator::{AddNotifier, AddTarget, Change},
+};
 use crate::{
     deadline::within_deadline,
     domain::{
-        Alert, AlertTarget, Backoff, Batch, DeliveryState, Event, Notification, NotificationNews, RawResult,
-        Parcel, Status, TargetNews, routing, text,
+        Alert, AlertTarget, Backoff, Batch, DeliveryState, Event, Notification, NotificationNews, Parcel,
+        RawResult, Status, TargetNews, routing, text,
     },
     event::{Announced, DeliveryChanged, Listen, ProbeCompleted},
     lifecycle::Drain,
@@ -240,7 +240,9 @@ impl Persister {
     fn drop_results(&mut self, dropped: u64) {
         if dropped > 0 {
             self.results_dropped += dropped;
-            warn!("the journal has no room for {dropped} single results: they count, but are not in the history");
+            warn!(
+                "the journal has no room for {dropped} single results: they count, but are not in the history"
+            );
         }
     }
 
@@ -320,14 +322,18 @@ impl Persister {
 
     /// Tells the listener of the notifications that are new in `batch`.
     fn announce(&self, batch: &Batch) {
-        let new = batch.notifications.iter().filter(|(_, news)| news.delivery.state == DeliveryState::Pending);
+        let new =
+            batch.notifications.iter().filter(|(_, news)| news.delivery.state == DeliveryState::Pending);
         let new: Vec<_> = new
             .filter_map(|(&id, news)| {
                 Some(Notification { id, notifier: news.notifier, alert: news.alert.clone()? })
             })
             .collect();
         if let Some(listener) = self.listener.as_ref().filter(|_| !new.is_empty()) {
-            #[expect(clippy::disallowed_methods, reason = "one a batch with an edge; it bounds its own queues")]
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "one a batch with an edge; it bounds its own queues"
+            )]
             listener.do_send(Announced(new));
         }
     }
@@ -664,7 +670,8 @@ mod tests {
         faults.set(fault);
         let clock = Arc::new(TestClock::default());
         let persister =
-            Persister::new(Arc::new(faulty), Arc::new(journal.clone()), clock, Duration::from_millis(500)).start();
+            Persister::new(Arc::new(faulty), Arc::new(journal.clone()), clock, Duration::from_millis(500))
+                .start();
         let announced = Collector::<Announced>::default();
         persister.send(Listen(announced.recipient())).await.unwrap();
         let house = House { persister, store, faults, journal, announced };

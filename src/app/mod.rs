@@ -139,8 +139,7 @@ impl Program for App {
         let flush_interval = settings.database.flush_interval;
         let persister = Persister::new(store.clone(), journal.clone(), clock.clone(), flush_interval).start();
         let progress = persister.clone().recipient();
-        let historian =
-            Historian::new(store, journal, progress, settings.history, clock.clone()).start();
+        let historian = Historian::new(store, journal, progress, settings.history, clock.clone()).start();
         let tester = Tester::new(kinds.probers.clone(), kinds.sinks.clone(), clock.clone()).start();
         Ok(Api::new(actors(&persister, &historian, &tester, &kinds, &clock, None)))
     }

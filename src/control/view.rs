@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 use skypunch_actors::{
     domain::{
-        Incident, MASK, NotifierRow, Params, Secret, Sighting, Status, TargetOptions, TargetRow, TimingsMs, text,
+        Incident, MASK, NotifierRow, Params, Secret, Sighting, Status, TargetOptions, TargetRow, TimingsMs,
+        text,
     },
     persister::{Away, Persistence},
 };
@@ -205,7 +206,8 @@ mod tests {
     use std::{sync::Arc, time::Duration};
 
     use skypunch_actors::domain::{
-        Cause, NotifierDefinition, NotifierId, Outcome, TargetDefinition, TargetId, TargetState, Timings, Trace,
+        Cause, NotifierDefinition, NotifierId, Outcome, TargetDefinition, TargetId, TargetState, Timings,
+        Trace,
     };
     use time::macros::datetime;
 

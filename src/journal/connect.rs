@@ -142,4 +142,3 @@ pub(super) fn put_meta(connection: &Connection, node: Uuid, last: u64) -> rusqli
 fn meta_checksum(node: Uuid, last: i64) -> u32 {
     codec::checksum(node.as_bytes(), SCHEMA, &last.to_le_bytes())
 }
-

@@ -24,9 +24,7 @@ use super::{
     error::{Failure, OpenError},
     fold, salvage,
     spare::Spare,
-    stored::{
-        PUT_MARK, StoredBatch, StoredNotification, put_batch, put_marks, put_notification, skip,
-    },
+    stored::{PUT_MARK, StoredBatch, StoredNotification, put_batch, put_marks, put_notification, skip},
 };
 
 const SELECT_BATCHES: &str =
@@ -218,15 +216,17 @@ impl File {
 
     /// See [`Journal::read`](skypunch_actors::port::Journal::read).
     pub(super) fn read(&mut self, after: u64, bytes: usize) -> Result<Vec<(u64, Batch)>, Failure> {
-        self.mending(|file| loop {
-            let (batches, unreadable) = file.read_some(after, bytes)?;
-            if let Some((last, _)) = batches.last() {
-                file.mark(*last);
-            }
-            let again = batches.is_empty() && !unreadable.is_empty();
-            file.skip(&unreadable)?;
-            if !again {
-                return Ok(batches);
+        self.mending(|file| {
+            loop {
+                let (batches, unreadable) = file.read_some(after, bytes)?;
+                if let Some((last, _)) = batches.last() {
+                    file.mark(*last);
+                }
+                let again = batches.is_empty() && !unreadable.is_empty();
+                file.skip(&unreadable)?;
+                if !again {
+                    return Ok(batches);
+                }
             }
         })
     }
@@ -277,8 +277,10 @@ impl File {
             file.connection.execute("DELETE FROM batches WHERE number <= ?1", [through])?;
             file.connection.execute("DELETE FROM marks WHERE number < ?1", [through])?;
             file.bytes = file.bytes.saturating_sub(freed.cast_unsigned());
-            let free: u64 =
-                file.connection.query_row("PRAGMA freelist_count", (), |row| row.get::<_, i64>(0))?.cast_unsigned();
+            let free: u64 = file
+                .connection
+                .query_row("PRAGMA freelist_count", (), |row| row.get::<_, i64>(0))?
+                .cast_unsigned();
             if free > PAGES_KEPT {
                 // A page a step.
                 let mut vacuum =
@@ -293,26 +295,28 @@ impl File {
     /// See [`Journal::undelivered`](skypunch_actors::port::Journal::undelivered).
     pub(super) fn undelivered(&mut self, most: usize) -> Result<Vec<Parcel>, Failure> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
-        self.mending(|file| loop {
-            let (mut parcels, mut unreadable) = (Vec::new(), Vec::new());
-            let mut select = file.connection.prepare_cached(SELECT_UNDELIVERED)?;
-            let mut rows = select.query((most, FORMAT))?;
-            while let Some(row) = rows.next()? {
-                let stored = StoredNotification::read(row)?;
-                match stored.decode().map(|news| parcel(stored.id, news)) {
-                    Ok(Some(parcel)) => parcels.push(parcel),
-                    Ok(None) => unreadable.push((stored.id, CodecError::Malformed)),
-                    Err(error) => unreadable.push((stored.id, error)),
+        self.mending(|file| {
+            loop {
+                let (mut parcels, mut unreadable) = (Vec::new(), Vec::new());
+                let mut select = file.connection.prepare_cached(SELECT_UNDELIVERED)?;
+                let mut rows = select.query((most, FORMAT))?;
+                while let Some(row) = rows.next()? {
+                    let stored = StoredNotification::read(row)?;
+                    match stored.decode().map(|news| parcel(stored.id, news)) {
+                        Ok(Some(parcel)) => parcels.push(parcel),
+                        Ok(None) => unreadable.push((stored.id, CodecError::Malformed)),
+                        Err(error) => unreadable.push((stored.id, error)),
+                    }
                 }
-            }
-            drop(rows);
-            drop(select);
-            if unreadable.is_empty() {
-                return Ok(parcels);
-            }
-            for (id, error) in unreadable {
-                warn!("a notification in the journal cannot be read and is lost ({error}): {id}");
-                file.connection.execute("DELETE FROM outbox WHERE id = ?1", [id.as_bytes()])?;
+                drop(rows);
+                drop(select);
+                if unreadable.is_empty() {
+                    return Ok(parcels);
+                }
+                for (id, error) in unreadable {
+                    warn!("a notification in the journal cannot be read and is lost ({error}): {id}");
+                    file.connection.execute("DELETE FROM outbox WHERE id = ?1", [id.as_bytes()])?;
+                }
             }
         })
     }

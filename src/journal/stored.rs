@@ -19,8 +19,7 @@ pub(super) const PUT_MARK: &str = "INSERT OR IGNORE INTO marks (number) VALUES (
 
 const SET_ASIDE: &str = "INSERT OR REPLACE INTO aside SELECT * FROM batches WHERE number = ?1";
 
-const SELECT_NOTIFICATION: &str =
-    "SELECT id, notifier, format, checksum, body FROM outbox WHERE id = ?1";
+const SELECT_NOTIFICATION: &str = "SELECT id, notifier, format, checksum, body FROM outbox WHERE id = ?1";
 
 const PUT_NOTIFICATION: &str = "
     INSERT INTO outbox (id, notifier, format, checksum, body) VALUES (?1, ?2, ?3, ?4, ?5)
@@ -186,4 +185,3 @@ pub(super) fn put_notification(
 fn size(body: &[u8]) -> i64 {
     i64::try_from(body.len()).unwrap_or(i64::MAX)
 }
-

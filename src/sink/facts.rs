@@ -90,7 +90,7 @@ impl Facts {
                 name: escaped(&target.name),
                 url: escaped(&target.url),
                 method: escaped(&target.method),
-                tags: target.options.tags.iter().map(|tag| escaped(tag)).collect(),
+                tags: target.tags.iter().map(|tag| escaped(tag)).collect(),
             },
             status: alert.status.to_string(),
             previous_status: alert.previous_status.to_string(),

@@ -210,7 +210,7 @@ mod tests {
     use std::sync::Arc;
 
     use skypunch_actors::domain::{
-        Cause, Incident, Outcome, Status, Target, TargetDefinition, TargetId, Trace,
+        AlertTarget, Cause, Incident, NotifierId, Outcome, Status, TargetDefinition, TargetId, Trace,
     };
     use time::macros::datetime;
 
@@ -218,10 +218,10 @@ mod tests {
 
     const BEGAN: OffsetDateTime = datetime!(2026-11-22 06:10:58.061 UTC);
 
-    fn target(name: &str) -> Arc<Target> {
+    fn target(name: &str) -> AlertTarget {
         let mut definition = TargetDefinition::new(name, "https://www.google.com/search?a=1&b=<2>");
         definition.options = Some(skypunch_actors::domain::Secret::new(r#"{"tags":["web","dmz"]}"#));
-        Arc::new(definition.read(TargetId(8)).0)
+        AlertTarget::from(&definition.read(TargetId(8)).0)
     }
 
     fn outcome(failure: Option<Cause>, reason: &str) -> Outcome {
@@ -263,7 +263,7 @@ mod tests {
     }
 
     fn message(alert: Alert) -> Message {
-        Message::of(&Notification::new(Arc::new(alert)), &Own::default())
+        Message::of(&Notification::new(NotifierId(1), Arc::new(alert)), &Own::default())
     }
 
     fn failed() -> Alert {
@@ -321,7 +321,8 @@ mod tests {
     fn an_own_wording_replaces_the_usual_one() {
         let options = serde_json::json!({"template": {"title": "{{ target.name }} <b>", "text": "1 < 2\n{{ reason }}"}});
         let own = Own::read(&mut crate::fields::Fields::of(options.as_object().unwrap()));
-        let Message { subject, text, html } = Message::of(&Notification::new(Arc::new(failed())), &own);
+        let Message { subject, text, html } =
+            Message::of(&Notification::new(NotifierId(1), Arc::new(failed())), &own);
         assert_eq!(subject, "Google Dot COM <b>");
         assert_eq!(text, "1 < 2\nconnection refused by 127.0.0.1:81\n");
         assert!(html.contains("1 &lt; 2\nconnection refused") && !html.contains("Timings"), "{html}");

@@ -270,7 +270,9 @@ impl IncidentBody {
 
 #[cfg(test)]
 mod tests {
-    use skypunch_actors::domain::{Outcome, Tally, TargetDefinition, TargetId, Timings, Trace};
+    use skypunch_actors::domain::{
+        AlertTarget, NotifierId, Outcome, Tally, TargetDefinition, TargetId, Timings, Trace,
+    };
     use time::macros::datetime;
 
     use super::*;
@@ -303,6 +305,7 @@ mod tests {
         };
         let notification = Notification {
             id: "019b7cc1-0d00-7000-8000-000000000007".parse().unwrap(),
+            notifier: NotifierId(1),
             alert: Arc::new(alert),
         };
         serde_json::to_string_pretty(&Body::of(&notification, AT + Duration::from_secs(90))).unwrap()
@@ -310,7 +313,7 @@ mod tests {
 
     #[test]
     fn the_body_of_each_event_is_as_promised() {
-        let incident = Incident { id: 7, started_at: AT, ended_at: None };
+        let incident = Incident { id: 7, started_at: AT, ended_at: None, failed_probes: 1 };
         insta::assert_snapshot!("body_fail", body(Event::Fail, Some(incident)));
         let over = incident.end(AT + Duration::from_secs(60));
         insta::assert_snapshot!("body_recovery", body(Event::Recovery, Some(over)));

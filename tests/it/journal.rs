@@ -18,8 +18,8 @@ use skypunch::journal::{FileJournal, codec};
 use skypunch_actors::{
     domain::{
         Alert, AlertTarget, Batch, Cause, Delivery, DeliveryState, Edge, Event, Incident, Notification,
-        NotificationNews, NotifierId, Outcome, Parcel, RawResult, Status, Tally, TargetId, TargetNews, Timings,
-        Trace, text,
+        NotificationNews, NotifierId, Outcome, Parcel, RawResult, Status, Tally, TargetId, TargetNews,
+        Timings, Trace, text,
     },
     journal_contract,
     port::Journal,
@@ -488,7 +488,8 @@ async fn a_torn_log_costs_at_most_what_was_torn() {
         let garbled = left.harmed("journal.db-wal", |bytes| {
             bytes.iter_mut().skip(at).take(50).for_each(|byte| *byte = !*byte);
         });
-        let whole: Vec<u64> = (1..=BATCHES).zip(&left.log).filter(|(_, end)| **end <= cut).map(|(n, _)| n).collect();
+        let whole: Vec<u64> =
+            (1..=BATCHES).zip(&left.log).filter(|(_, end)| **end <= cut).map(|(n, _)| n).collect();
         for harmed in [truncated, garbled] {
             let (batches, _) = left.left_in(&harmed).await;
             assert!(batches.starts_with(&whole), "cut at {cut}: {batches:?} of {whole:?}");
@@ -527,7 +528,8 @@ async fn a_file_that_ends_too_soon_is_mended() {
 async fn what_is_no_database_is_set_aside_and_the_daemon_starts() {
     let left = Left::new().await.closed().await;
     for size in [0, 7, 4_096, 100_000] {
-        let harmed = left.harmed("journal.db", |bytes| *bytes = b"hunter2!".repeat(size / 8 + 1)[..size].to_vec());
+        let harmed =
+            left.harmed("journal.db", |bytes| *bytes = b"hunter2!".repeat(size / 8 + 1)[..size].to_vec());
         left.left_in(&harmed).await;
         let names: Vec<_> = fs::read_dir(harmed.directory())
             .unwrap()

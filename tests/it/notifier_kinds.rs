@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use skypunch::sink::Sinks;
 use skypunch_actors::{
     domain::{
-        Alert, Cause, Event, Fault, Incident, Notification, NotifierDefinition, Outcome, Params, Secret,
-        Status, Tally, TargetDefinition, TargetId,
+        Alert, AlertTarget, Cause, Event, Fault, Incident, Notification, NotifierDefinition, NotifierId,
+        Outcome, Params, Secret, Status, Tally, TargetDefinition, TargetId,
     },
     port::{Clock, Receipt, Sink, SinkError, SinkFactory},
 };
@@ -26,7 +26,7 @@ use crate::{
 /// An event of an incident whose id is known.
 fn notification(event: Event) -> Notification {
     let at = datetime!(2026-11-22 06:10:58 UTC);
-    let begun = Incident { id: 1_795_327_858_000_008, started_at: at, ended_at: None };
+    let begun = Incident { id: 1_795_327_858_000_008, started_at: at, ended_at: None, failed_probes: 1 };
     let (status, incident, outcome) = match event {
         Event::Fail => {
             (Status::Fail, Some(begun), Outcome::fail(Cause::Connect, "connection refused by ::1:81"))
@@ -37,16 +37,19 @@ fn notification(event: Event) -> Notification {
         Event::Test => (Status::New, None, Outcome::pass("this is a test")),
     };
     let target = TargetDefinition::new("Zürich", "http://localhost:81/").read(TargetId(8)).0;
-    Notification::new(Arc::new(Alert {
-        event,
-        at,
-        target: Arc::new(target),
-        status,
-        previous_status: Status::New,
-        incident,
-        outcome: Arc::new(outcome),
-        tally: Tally::default(),
-    }))
+    Notification::new(
+        NotifierId(1),
+        Arc::new(Alert {
+            event,
+            at,
+            target: AlertTarget::from(&target),
+            status,
+            previous_status: Status::New,
+            incident,
+            outcome: Arc::new(outcome),
+            tally: Tally::default(),
+        }),
+    )
 }
 
 /// It stands still: the waits of the examples are told from this moment.

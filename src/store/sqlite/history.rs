@@ -8,7 +8,8 @@ use rusqlite::{Connection, ToSql, Transaction, TransactionBehavior};
 use skypunch_actors::{
     domain::{HistoryMinute, Period, RawResult, Resolution, Rollup, TargetId},
     port::{
-        History, IncidentRow, Kept, NotificationFilter, NotificationRow, RollupRow, Stale, StoreError, Targets,
+        History, IncidentRow, Kept, NotificationFilter, NotificationRow, RollupRow, Stale, StoreError,
+        Targets,
     },
 };
 use time::OffsetDateTime;
@@ -98,8 +99,7 @@ impl History for SqliteStore {
                 let ids = next_targets(connection, after, most).map_err(error::store)?;
                 let Some(last) = ids.last() else { return Ok(Vec::new()) };
                 after = *last;
-                let found =
-                    read_rollups(connection, resolution, from, until, &ids).map_err(error::store)?;
+                let found = read_rollups(connection, resolution, from, until, &ids).map_err(error::store)?;
                 if !found.is_empty() {
                     return Ok(found);
                 }
@@ -142,7 +142,7 @@ impl History for SqliteStore {
     }
 
     async fn purge(&self, what: Kept, before: OffsetDateTime) -> Result<bool, StoreError> {
-        let last = |resolution| record::last_start(resolution, before).unix_timestamp();
+        let last = move |resolution| record::last_start(resolution, before).unix_timestamp();
         let purged = move |connection: &mut Connection| {
             let [(packs, rowid), (rollups, key)] = TABLES;
             match what {
@@ -172,7 +172,8 @@ impl History for SqliteStore {
             Resolution::Minute.start_of(from).unix_timestamp(),
             seconds_up(until),
         );
-        let packs = self.run(move |connection| select(connection, &query, |cells| record::pack(cells))).await?;
+        let packs =
+            self.run(move |connection| select(connection, &query, |cells| record::pack(cells))).await?;
         Ok(record::results(target, packs, from, until))
     }
 
@@ -261,7 +262,8 @@ fn read_rollups(
 
 fn next_targets(connection: &Connection, after: TargetId, most: usize) -> rusqlite::Result<Vec<TargetId>> {
     let mut next = connection.prepare_cached("SELECT id FROM targets WHERE id > ?1 ORDER BY id LIMIT ?2")?;
-    let ids = next.query_map((count(after.0), record::limit(most)), |row| row.get(0).map(TargetId))?;
+    let ids =
+        next.query_map((count(after.0), record::limit(most)), |row| Ok(TargetId(cell(row, 0).count())))?;
     ids.collect()
 }
 
@@ -330,7 +332,8 @@ fn delete_some(
     let delete =
         format!("DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE {which} LIMIT ?1)");
     let most = count(PURGE_ROWS);
-    let values: Vec<&dyn ToSql> = std::iter::once(&most as &dyn ToSql).chain(values.iter().copied()).collect();
+    let values: Vec<&dyn ToSql> =
+        std::iter::once(&most as &dyn ToSql).chain(values.iter().copied()).collect();
     let deleted = connection.prepare_cached(&delete)?.execute(&values[..])?;
-    Ok(i64::try_from(deleted) >= Ok(most))
+    Ok(count(deleted as u64) >= most)
 }
