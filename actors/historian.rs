@@ -201,7 +201,8 @@ impl Archive {
             (Kept::Rollup(Resolution::Hour), hour),
             (Kept::Rollup(Resolution::Day), day),
         ] {
-            let Some(before) = keep.and_then(|keep| self.clock.now().checked_sub(keep.try_into().ok()?)) else {
+            let Some(before) = keep.and_then(|keep| self.clock.now().checked_sub(keep.try_into().ok()?))
+            else {
                 continue;
             };
             for _ in 0..PURGE_STEPS {
@@ -439,11 +440,10 @@ mod tests {
         house.result(60, None).await;
         house.result(3_600, None).await;
         let minute = |n: u64| NOON + Duration::from_secs(60 * n);
-        assert_eq!(house.history(Resolution::Minute).await, [
-            (minute(0), 2, 1),
-            (minute(1), 1, 0),
-            (minute(60), 1, 0)
-        ]);
+        assert_eq!(
+            house.history(Resolution::Minute).await,
+            [(minute(0), 2, 1), (minute(1), 1, 0), (minute(60), 1, 0)]
+        );
         assert_eq!(house.history(Resolution::Hour).await, [(NOON, 3, 1), (minute(60), 1, 0)]);
         assert_eq!(house.history(Resolution::Day).await, [(datetime!(2026-01-02 0:00 UTC), 4, 1)]);
         assert!(house.journal.batches().is_empty());
@@ -456,7 +456,10 @@ mod tests {
             house.result(60 * minute, (minute % 10 == 0).then_some(Cause::Dns)).await;
         }
         let before = (house.history(Resolution::Hour).await, house.history(Resolution::Day).await);
-        assert_eq!(before.0.iter().map(|(_, done, failed)| (*done, *failed)).collect::<Vec<_>>(), [(60, 6); 3]);
+        assert_eq!(
+            before.0.iter().map(|(_, done, failed)| (*done, *failed)).collect::<Vec<_>>(),
+            [(60, 6); 3]
+        );
         house.clock.set(NOON + Duration::from_secs(2 * 86_400));
         sleep(3 * ROUND).await;
         assert!(house.store.stale().await.unwrap().is_empty());

@@ -128,8 +128,7 @@ pub enum DeliveryState {
 
 impl DeliveryState {
     /// Every state.
-    pub const ALL: [Self; 5] =
-        [Self::Pending, Self::Sending, Self::Delivered, Self::Refused, Self::Expired];
+    pub const ALL: [Self; 5] = [Self::Pending, Self::Sending, Self::Delivered, Self::Refused, Self::Expired];
 
     /// The word in the database and the API.
     pub fn as_str(self) -> &'static str {
@@ -213,8 +212,6 @@ mod tests {
 
     #[test]
     fn every_state_of_a_delivery_reads_back_as_itself() {
-        assert!(
-            DeliveryState::ALL.into_iter().all(|s| s.as_str().parse::<DeliveryState>().unwrap() == s)
-        );
+        assert!(DeliveryState::ALL.into_iter().all(|s| s.as_str().parse::<DeliveryState>().unwrap() == s));
     }
 }

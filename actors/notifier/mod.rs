@@ -166,7 +166,10 @@ impl Notifier {
         let left = self.parcels.get(&notifier).into_iter().flat_map(BTreeMap::values);
         let left: Vec<_> = left.filter(|parcel| !parcel.delivery.state.is_final()).cloned().collect();
         if !left.is_empty() {
-            error!("{} notifications are not delivered: notifier {notifier} was disabled or deleted", left.len());
+            error!(
+                "{} notifications are not delivered: notifier {notifier} was disabled or deleted",
+                left.len()
+            );
         }
         for parcel in left {
             let delivery = Delivery {
@@ -181,7 +184,8 @@ impl Notifier {
 
     /// Has a delivery kept, and forgets one that has come to its end when that is durable.
     fn record(&mut self, notifier: NotifierId, id: Uuid, delivery: Delivery, ctx: &mut Context<Self>) {
-        let Some(parcel) = self.parcels.get_mut(&notifier).and_then(|of_notifier| of_notifier.get_mut(&id)) else {
+        let Some(parcel) = self.parcels.get_mut(&notifier).and_then(|of_notifier| of_notifier.get_mut(&id))
+        else {
             return;
         };
         parcel.delivery = delivery;
@@ -357,7 +361,9 @@ impl Handler<ChildExited<NotifierId, ()>> for Notifier {
         let id = exited.child;
         // One that was told to stop was taken out then; its address may seem to be alive still, since the word
         // of its end comes from the midst of the panic.
-        if exited.panicked && let Some(worker) = self.workers.remove(&id) {
+        if exited.panicked
+            && let Some(worker) = self.workers.remove(&id)
+        {
             error!("the worker of notifier {id} panicked and is replaced");
             self.employ(worker.row, ctx);
         }
@@ -382,7 +388,8 @@ mod tests {
     use super::*;
     use crate::{
         domain::{
-            Alert, AlertTarget, Cause, Event, Notification, Outcome, Status, Tally, TargetDefinition, TargetId,
+            Alert, AlertTarget, Cause, Event, Notification, Outcome, Status, Tally, TargetDefinition,
+            TargetId,
         },
         testing::{Answer, RecordingSinks, TestClock, fixtures::notifier_row},
     };
@@ -437,7 +444,11 @@ mod tests {
     impl Handler<LoadUndelivered> for Outbox {
         type Result = Result<Vec<Parcel>, JournalError>;
 
-        fn handle(&mut self, LoadUndelivered { most }: LoadUndelivered, _: &mut Context<Self>) -> Self::Result {
+        fn handle(
+            &mut self,
+            LoadUndelivered { most }: LoadUndelivered,
+            _: &mut Context<Self>,
+        ) -> Self::Result {
             let mut of_each: HashMap<NotifierId, usize> = HashMap::new();
             let mut room = |parcel: &&Parcel| {
                 let taken = of_each.entry(parcel.notification.notifier).or_default();
@@ -753,7 +764,8 @@ mod tests {
 
     #[actix::test]
     async fn an_operator_may_have_what_waits_tried_now() {
-        let house = house(["ops"], [Answer::Transient(Some(Duration::from_secs(600))), Answer::Delivered]).await;
+        let house =
+            house(["ops"], [Answer::Transient(Some(Duration::from_secs(600))), Answer::Delivered]).await;
         let id = house.fail().await;
         seconds(1).await;
         assert!(house.notifier.send(RetryNow(id)).await.unwrap());

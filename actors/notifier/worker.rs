@@ -181,9 +181,11 @@ impl SinkWorker {
     /// The notification whose turn it is, and when that is: the first of its target that is due the soonest.
     fn first_due(&self) -> (usize, Instant) {
         let mut earlier = HashSet::new();
-        let firsts = self.queue.iter().enumerate().filter(|(_, waiting)| {
-            earlier.insert(waiting.parcel.notification.alert.target.id)
-        });
+        let firsts = self
+            .queue
+            .iter()
+            .enumerate()
+            .filter(|(_, waiting)| earlier.insert(waiting.parcel.notification.alert.target.id));
         let now = Instant::now();
         // Of those that are due already, the oldest.
         let first = firsts.map(|(at, waiting)| (at, waiting.due.max(now))).min_by_key(|&(at, due)| (due, at));
@@ -203,7 +205,8 @@ impl SinkWorker {
             let result = result.unwrap_or_else(|_elapsed| {
                 Ok(transient(format!("no answer within {} s", ATTEMPT_WITHIN.as_secs())))
             });
-            let result = result.unwrap_or_else(|_panic| transient("skypunch failed: the sink panicked".to_owned()));
+            let result =
+                result.unwrap_or_else(|_panic| transient("skypunch failed: the sink panicked".to_owned()));
             let at = actor.queue.iter().position(|waiting| waiting.parcel.notification.id == id);
             actor.judge(at.expect("what is attempted stays in the queue"), result);
             actor.next(ctx);
@@ -232,7 +235,8 @@ impl SinkWorker {
     fn rest_after(&mut self, failures: u32, retry_after: Option<Duration>) {
         self.failures = failures;
         let asked = retry_after.map(|asked| asked.min(RETRY_AFTER_MAX));
-        let down = failures.checked_sub(FAILURES).map(|n| BACKOFF.wait(n + 1, Uuid::now_v7().as_u64_pair().1));
+        let down =
+            failures.checked_sub(FAILURES).map(|n| BACKOFF.wait(n + 1, Uuid::now_v7().as_u64_pair().1));
         self.rests_until = asked.into_iter().chain(down).max().map(|wait| Instant::now() + wait);
     }
 

@@ -72,18 +72,16 @@ impl Tail {
         self.whole = false;
     }
 
-    /// All of it as one packet; `None` is nothing to write.
-    pub(super) fn packet(&self, node: Uuid) -> Option<Arc<Packet>> {
-        packet(node, self.entries.iter().map(|entry| (entry.number, (*entry.batch).clone())))
+    /// All of it as one packet, what the journal does not have `with_unkept` only; `None` is nothing to write.
+    pub(super) fn packet(&self, node: Uuid, with_unkept: bool) -> Option<Arc<Packet>> {
+        let entries = self.entries.iter().filter(|entry| entry.kept || with_unkept);
+        packet(node, entries.map(|entry| (entry.number, (*entry.batch).clone())))
     }
 
-    /// What was read from the journal as one packet; where that is nothing, what is in memory.
+    /// What was read from the journal as one packet.
     pub(super) fn packet_of(&mut self, node: Uuid, read: Vec<(u64, Batch)>) -> Option<Arc<Packet>> {
-        if read.is_empty() {
-            return self.packet(node);
-        }
         // There may be more.
-        self.whole = false;
+        self.whole &= read.is_empty();
         packet(node, read)
     }
 

@@ -359,7 +359,8 @@ mod tests {
         persister::Persister,
         port::{Prober, ProberBuilder, Tracer},
         testing::{
-            Collector, Fault, Faults, FaultyStore, MemoryJournal, MemoryStore, ScriptedProbers, Step, TestClock,
+            Collector, Fault, Faults, FaultyStore, MemoryJournal, MemoryStore, ScriptedProbers, Step,
+            TestClock,
             fixtures::{notifier_row, target_row},
         },
     };

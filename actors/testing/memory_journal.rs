@@ -45,8 +45,7 @@ impl Default for MemoryJournal {
 impl MemoryJournal {
     /// A journal that may hold `max_bytes`.
     pub fn of(max_bytes: u64) -> Self {
-        let shared =
-            Shared { last: 0, batches: BTreeMap::new(), outbox: Vec::new(), fault: Fault::None };
+        let shared = Shared { last: 0, batches: BTreeMap::new(), outbox: Vec::new(), fault: Fault::None };
         Self { shared: Arc::new(Mutex::new(shared)), max_bytes, node: Uuid::now_v7(), last: 0 }
     }
 

@@ -12,8 +12,9 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        Batch, DeliveryState, HistoryMinute, NotificationNews, NotifierDefinition, NotifierId, NotifierRow, Period, RawResult,
-        Resolution, Rollup, TargetDefinition, TargetId, TargetNews, TargetRow, TargetState, text,
+        Batch, DeliveryState, HistoryMinute, NotificationNews, NotifierDefinition, NotifierId, NotifierRow,
+        Period, RawResult, Resolution, Rollup, TargetDefinition, TargetId, TargetNews, TargetRow,
+        TargetState, text,
     },
     port::{
         History, IncidentRow, Kept, NotificationFilter, NotificationRow, Packet, Progress, RollupRow, Stale,
@@ -154,7 +155,8 @@ impl Tables {
         }
         if let Some(latest) = news.incidents.last().map(|news| news.incident) {
             let of_target = self.incidents.range_mut((target, 0)..=(target, u64::MAX));
-            let lost = of_target.filter(|(_, row)| row.incident.ended_at.is_none() && row.incident.id != latest.id);
+            let lost =
+                of_target.filter(|(_, row)| row.incident.ended_at.is_none() && row.incident.id != latest.id);
             let at = latest.ended_at.unwrap_or(latest.started_at);
             lost.for_each(|(_, row)| row.incident.ended_at = Some(at));
         }

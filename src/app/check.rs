@@ -9,7 +9,7 @@ use skypunch_actors::{
 };
 
 use super::{
-    Kinds,
+    Kinds, KindsError,
     database::{self, DatabaseError},
 };
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
     clock::SystemClock,
     logging::{self, LoggingError},
     settings::{DatabaseUrl, Settings},
+    sink,
     store::SCHEMA,
 };
 
@@ -50,6 +51,10 @@ pub async fn check(settings: &Settings) -> Findings {
     let kinds = Kinds::new(settings, Arc::new(SystemClock));
     match &kinds {
         Ok(_) => {}
+        Err(KindsError::Sinks(sink::KindsError::Faulty(faults))) => {
+            faults.iter().for_each(|fault| note(&mut findings, "notify", Err(fault.to_string())));
+        }
+        Err(error @ KindsError::Sinks(_)) => note(&mut findings, "notify", Err(text::chain(error))),
         Err(error) => note(&mut findings, "probe", Err(text::chain(error))),
     }
     let found = schema(settings).await;

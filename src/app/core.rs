@@ -59,8 +59,7 @@ impl Core {
         let flush_interval = settings.database.flush_interval;
         let persister = Persister::new(store.clone(), journal.clone(), clock.clone(), flush_interval).start();
         let progress = persister.clone().recipient();
-        let historian =
-            Historian::new(store, journal, progress, settings.history, clock.clone()).start();
+        let historian = Historian::new(store, journal, progress, settings.history, clock.clone()).start();
         let logger = Logger::to_log()?.start();
         let meter = Meter::new().start();
         let telling = notifier::Links {

@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{
-    Kinds,
+    Kinds, KindsError,
     core::{Core, Kept},
     database::{self, DatabaseError},
 };
@@ -28,7 +28,6 @@ use crate::{
     control::{Actors, Api, BindError, DaemonActors, Pidfile, PidfileError, Server},
     journal::{self, FileJournal},
     logging::{self, LoggingError, Terminal},
-    probe::UserAgentError,
     settings::{Settings, SettingsError, create_state_dir},
     web::{self, Web},
 };
@@ -54,9 +53,9 @@ pub enum RunError {
     /// The journal cannot be used.
     #[error(transparent)]
     Journal(#[from] journal::OpenError),
-    /// The settings of the probes cannot be used.
+    /// The kinds of probes or of notifiers cannot be used.
     #[error(transparent)]
-    Probes(#[from] UserAgentError),
+    Kinds(#[from] KindsError),
     /// The control socket cannot be used.
     #[error(transparent)]
     Control(#[from] BindError),

@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use async_trait::async_trait;
+use serde_json::{Value, json};
 use skypunch_actors::{
     historian::Historian,
     persister::Persister,
-    port::{Clock, ProberFactory, SinkFactory},
+    port::{Clock, ProberFactory},
     tester::Tester,
 };
 
@@ -25,27 +26,52 @@ use self::{
 use crate::{
     cli::{Failure, Findings, Program},
     clock::SystemClock,
-    control::{Actors, Api, DaemonActors},
+    control::{Actors, Api, DaemonActors, Public},
     logging::Terminal,
     net,
     probe::{Probers, UserAgentError},
     settings::{Settings, create_state_dir},
-    sink::{self, Sinks},
+    sink::{self, Catalogue, Sinks},
 };
 
 /// The kinds of probes and of sinks.
 #[derive(Clone)]
 struct Kinds {
     probers: Arc<dyn ProberFactory>,
-    sinks: Arc<dyn SinkFactory>,
+    sinks: Arc<Sinks>,
+}
+
+/// Why the kinds cannot be used: the configuration is wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum KindsError {
+    /// The settings of the probes cannot be used.
+    #[error(transparent)]
+    Probes(#[from] UserAgentError),
+    /// The files of the operator cannot be used.
+    #[error(transparent)]
+    Sinks(#[from] sink::KindsError),
 }
 
 impl Kinds {
-    fn new(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, UserAgentError> {
+    fn new(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, KindsError> {
         let roots = net::system_roots();
         let client = net::Client::new(&roots);
         let probers = Probers::new(&settings.probe.user_agent, client)?;
-        Ok(Self { probers: Arc::new(probers), sinks: Arc::new(Sinks::new(roots, clock)) })
+        let mut catalogue = Catalogue::compiled_in();
+        if let Some(folder) = &settings.notify.sinks_dir {
+            catalogue = catalogue.with_folder(folder, &sink::built_in())?;
+        }
+        let sinks = Sinks::new(roots, clock).knowing(catalogue);
+        Ok(Self { probers: Arc::new(probers), sinks: Arc::new(sinks) })
+    }
+
+    /// What of a row of a kind of notifiers may be shown.
+    fn public(&self) -> Arc<dyn Fn(&str) -> Public + Send + Sync> {
+        let sinks = self.sinks.clone();
+        Arc::new(move |kind| {
+            let sink::Public { address, params } = sinks.public(kind);
+            Public { address, params }
+        })
     }
 }
 
@@ -70,7 +96,7 @@ fn actors(
         test_notifier: tester.clone().recipient(),
         probers: kinds.probers.clone(),
         sinks: kinds.sinks.clone(),
-        public_params: sink::public_params,
+        public: kinds.public(),
         clock: clock.clone(),
         daemon,
     }
@@ -85,13 +111,18 @@ impl Program for App {
     fn run(&self, settings: Settings, quiet: bool) -> Result<(), Failure> {
         let terminal = if quiet { Terminal::Hidden } else { Terminal::Shown };
         run(&settings, terminal).map_err(|error| match error {
-            RunError::Logging(_) | RunError::Probes(_) => Failure::of_configuration(error),
+            RunError::Logging(_) | RunError::Kinds(_) => Failure::of_configuration(error),
             error => error.into(),
         })
     }
 
     async fn check(&self, settings: &Settings) -> Findings {
         check(settings).await
+    }
+
+    fn kinds(&self, settings: &Settings) -> Result<Value, Failure> {
+        let kinds = Kinds::new(settings, Arc::new(SystemClock)).map_err(Failure::of_configuration)?;
+        Ok(json!(kinds.sinks.manuals()))
     }
 
     async fn migrate(&self, settings: &Settings) -> Result<String, Failure> {
@@ -103,13 +134,12 @@ impl Program for App {
         create_state_dir(&settings.state_dir)?;
         let store = database::open_as_it_is(settings).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let kinds = Kinds::new(settings, clock.clone())?;
+        let kinds = Kinds::new(settings, clock.clone()).map_err(Failure::of_configuration)?;
         let journal = Arc::new(NoJournal);
         let flush_interval = settings.database.flush_interval;
         let persister = Persister::new(store.clone(), journal.clone(), clock.clone(), flush_interval).start();
         let progress = persister.clone().recipient();
-        let historian =
-            Historian::new(store, journal, progress, settings.history, clock.clone()).start();
+        let historian = Historian::new(store, journal, progress, settings.history, clock.clone()).start();
         let tester = Tester::new(kinds.probers.clone(), kinds.sinks.clone(), clock.clone()).start();
         Ok(Api::new(actors(&persister, &historian, &tester, &kinds, &clock, None)))
     }

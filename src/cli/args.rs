@@ -137,12 +137,16 @@ impl Targets {
     }
 }
 
-/// List the notifiers; or show, enable, disable, test or delete one.
+/// List the notifiers; or show, enable, disable, test or delete one; or list their kinds.
 #[derive(Debug, FromArgs, PartialEq)]
-#[argh(subcommand, name = "notifiers")]
+#[argh(
+    subcommand,
+    name = "notifiers",
+    note = "`{command_name} kinds` lists the kinds of notifiers, `{command_name} kinds KIND` says what one needs."
+)]
 pub struct Notifiers {
     /// which one, by id or name; then enable, disable, test (send it a message) or delete
-    #[argh(positional, arg_name = "ID|NAME [ACTION]")]
+    #[argh(positional, arg_name = "ID|NAME [ACTION] | kinds [KIND]")]
     pub choice: Vec<String>,
 }
 
@@ -271,10 +275,10 @@ pub struct NewNotifier {
     /// how it is called
     #[argh(positional, arg_name = "NAME")]
     pub name: String,
-    /// the kind: SMTP, WEBHOOK, …
+    /// the kind: SMTP, WEBHOOK, SLACK, …; `skypunch notifiers kinds` lists them
     #[argh(positional, arg_name = "TYPE")]
     pub kind: String,
-    /// who is told: mail addresses, or a URL
+    /// who is told: mail addresses, a URL, or what the kind says
     #[argh(positional, arg_name = "ADDRESS")]
     pub address: String,
     /// parameters of its kind, as key=value,key=value
@@ -321,7 +325,7 @@ pub enum NoCommand {
 }
 
 impl NoCommand {
-    fn usage(problem: &str) -> Self {
+    pub fn usage(problem: &str) -> Self {
         Self::Usage(format!("{}\nRun `skypunch --help` for what is possible.\n", problem.trim_end()))
     }
 }

@@ -25,6 +25,8 @@ pub(super) enum CliError {
     Daemon(#[from] DaemonError),
     #[error("no daemon is running: start it with `skypunch start`")]
     NoDaemon,
+    #[error("there is no kind `{0}`: see `skypunch notifiers kinds`")]
+    NoKind(String),
     #[error("the program failed")]
     Program(Failure),
     #[error("cannot write to standard output")]

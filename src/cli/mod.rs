@@ -5,6 +5,7 @@
 //! | `args` | what can be said |
 //! | `daemon` | `start`, `stop`: the process in the background |
 //! | `query` | whatever is asked of the daemon, or of the database |
+//! | `kinds` | what kinds of notifiers there are |
 //! | `show`, `past`, `table`, `bar` | answers as tables, and the newest results as a bar |
 //! | `error` | failures, and how the process ends then |
 
@@ -12,6 +13,7 @@ mod args;
 mod bar;
 mod daemon;
 mod error;
+mod kinds;
 mod past;
 mod query;
 mod show;
@@ -67,6 +69,9 @@ pub trait Program {
 
     /// Checks log configuration, database and every row. Changes nothing.
     async fn check(&self, settings: &Settings) -> Findings;
+
+    /// The kinds of notifiers, as the objects that `--json` prints.
+    fn kinds(&self, settings: &Settings) -> Result<Value, Failure>;
 
     /// Creates the database, or brings it up to date. Returns what was done, in a line.
     async fn migrate(&self, settings: &Settings) -> Result<String, Failure>;
@@ -164,6 +169,12 @@ async fn perform(
                     }
                 }
             }
+        }
+        Command::Notifiers(args::Notifiers { choice })
+            if choice.first().is_some_and(|word| word == "kinds") =>
+        {
+            let kinds = program.kinds(settings).map_err(CliError::Program)?;
+            kinds::show(&kinds, &choice[1..], json)
         }
         Command::Notifiers(notifiers) => {
             let choice = choose(&notifiers.choice)?;

@@ -16,7 +16,8 @@ const ID_SHOWN: usize = 18;
 /// What a target came to over time, a line a stretch, all of it together, and the newest slots.
 pub fn history(screen: Screen, history: &Value) -> String {
     let header = [
-        "Start", "Uptime", "Observed", "Done", "Late", "Skipped", "Failed", "Causes", "p50", "p90", "p99", "Max",
+        "Start", "Uptime", "Observed", "Done", "Late", "Skipped", "Failed", "Causes", "p50", "p90", "p99",
+        "Max",
     ];
     let by = history["by"].as_str().unwrap_or_default();
     let entries = all(&history["entries"]).map(|entry| stretch(instant(entry, "start", by), entry));
@@ -55,7 +56,8 @@ fn stretch(start: String, entry: &Value) -> Vec<String> {
 pub fn incidents(screen: Screen, incidents: &Value) -> String {
     let header = ["Start", "End", "Duration", "Failed Probes", "Cause", "Reason", "Notifications"];
     let rows = all(incidents).map(|incident| {
-        let end = if incident["ended_at"].is_null() { "goes on".to_owned() } else { field(incident, "ended_at") };
+        let end =
+            if incident["ended_at"].is_null() { "goes on".to_owned() } else { field(incident, "ended_at") };
         let mut states: BTreeMap<&str, usize> = BTreeMap::new();
         for told in all(&incident["notifications"]) {
             *states.entry(told["state"].as_str().unwrap_or_default()).or_default() += 1;

@@ -53,7 +53,11 @@ pub fn target(screen: Screen, row: &Value) -> String {
     let incident = match &row["incident"] {
         Value::Null => "-".to_owned(),
         incident => {
-            format!("since {}, {} failed probes", field(incident, "started_at"), field(incident, "failed_probes"))
+            format!(
+                "since {}, {} failed probes",
+                field(incident, "started_at"),
+                field(incident, "failed_probes")
+            )
         }
     };
     let columns = columns.map(|(name, column)| (name, field(row, column)));

@@ -44,14 +44,22 @@ pub fn list(screen: Screen, header: &[&str], rows: impl Iterator<Item = Vec<Stri
     format!("{table}\n")
 }
 
+/// A table of rows; nothing is cut.
+pub fn whole(screen: Screen, header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let mut table = empty(screen);
+    wrap(&mut table, screen);
+    table.set_header(header);
+    for row in rows {
+        table.add_row(row.iter().map(|value| cell(screen, value)));
+    }
+    format!("{table}\n")
+}
+
 /// A table of one thing: what it has, and how much; nothing is cut.
 pub fn pairs(screen: Screen, rows: impl IntoIterator<Item = (&'static str, String)>) -> String {
     let mut table = empty(screen);
     table.set_header(["Name", "Value"]);
-    // A terminal that nobody told its size says 0.
-    if let Some(width @ 1..) = screen.width {
-        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
-    }
+    wrap(&mut table, screen);
     for (name, value) in rows {
         table.add_row([Cell::new(name), cell(screen, &value)]);
     }
@@ -65,6 +73,13 @@ fn empty(screen: Screen) -> Table {
         table.enforce_styling();
     }
     table
+}
+
+fn wrap(table: &mut Table, screen: Screen) {
+    // A terminal that nobody told its size says 0.
+    if let Some(width @ 1..) = screen.width {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    }
 }
 
 fn cell(screen: Screen, value: &str) -> Cell {

@@ -28,7 +28,7 @@ use tokio::{
 use super::{
     add::{NewNotifier, NewTarget},
     protocol::RpcError,
-    view,
+    view::{self, Public},
 };
 
 /// How long an actor may take to answer.
@@ -62,8 +62,8 @@ pub struct Actors {
     pub probers: Arc<dyn ProberFactory>,
     /// Knows whether a new notifier can be told.
     pub sinks: Arc<dyn SinkFactory>,
-    /// The parameters of a kind of notifiers that are no secrets.
-    pub public_params: fn(&str) -> &'static [&'static str],
+    /// What of a row of a kind of notifiers is no secret.
+    pub public: Arc<dyn Fn(&str) -> Public + Send + Sync>,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// The rest of a daemon; without it only the database is at hand.
@@ -237,7 +237,7 @@ impl Api {
     }
 
     fn show(&self, row: &NotifierRow) -> Value {
-        view::notifier(row, (self.0.public_params)(&row.definition.kind)).into()
+        view::notifier(row, &(self.0.public)(&row.definition.kind)).into()
     }
 
     async fn detail(&self, row: &TargetRow) -> Result<Value, RpcError> {

@@ -30,7 +30,7 @@ use time::{OffsetDateTime, macros::datetime};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::{Actors, Api, DaemonActors};
+use super::{Actors, Api, DaemonActors, Public};
 
 /// A store and a daemon in one.
 #[derive(Default)]
@@ -123,7 +123,7 @@ impl Fake {
             test_notifier: fake.recipient(),
             probers: Arc::new(Kinds),
             sinks: Arc::new(Kinds),
-            public_params: |_| &["server"],
+            public: Arc::new(|_| Public { address: true, params: vec!["server".to_owned()] }),
             clock: Arc::new(TestClock::new(NOW)),
             daemon,
         }

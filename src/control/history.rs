@@ -132,14 +132,17 @@ impl Api {
     /// Finds the one notification that is meant by the beginning of its id.
     async fn find(&self, beginning: &str) -> Result<(NotificationRow, Vec<NotifierRow>), RpcError> {
         let shown = text::cut(beginning, 100);
-        let ids = ids(beginning)
-            .ok_or_else(|| RpcError::invalid_params(format!("id: `{shown}` is not the beginning of an id")))?;
+        let ids = ids(beginning).ok_or_else(|| {
+            RpcError::invalid_params(format!("id: `{shown}` is not the beginning of an id"))
+        })?;
         let filter = NotificationFilter { ids: Some(ids), ..NotificationFilter::newest(2) };
         let (mut found, notifiers) = self.look_up(filter).await?;
         match (found.pop(), found.pop()) {
             (Some(row), None) => Ok((row, notifiers)),
             (None, _) => Err(RpcError::failed(format!("there is no notification `{shown}`"))),
-            _ => Err(RpcError::failed(format!("several notifications begin with `{shown}`: say more of the id"))),
+            _ => Err(RpcError::failed(format!(
+                "several notifications begin with `{shown}`: say more of the id"
+            ))),
         }
     }
 }
@@ -148,7 +151,9 @@ impl Api {
 fn again(row: &NotificationRow, notifiers: &[NotifierRow]) -> Result<Notification, RpcError> {
     let id = row.id;
     if !row.delivery.state.is_final() {
-        return Err(RpcError::failed(format!("notification {id} waits: older ones of its notifier come first")));
+        return Err(RpcError::failed(format!(
+            "notification {id} waits: older ones of its notifier come first"
+        )));
     }
     let notifier = notifiers.iter().find(|notifier| notifier.id == row.notifier);
     match (notifier, &row.alert) {
@@ -157,9 +162,7 @@ fn again(row: &NotificationRow, notifiers: &[NotifierRow]) -> Result<Notificatio
             Err(RpcError::failed("its notifier is disabled: enable it first"))
         }
         (_, None) => Err(RpcError::failed("what it told cannot be read any more")),
-        (_, Some(alert)) => {
-            Ok(Notification { id, notifier: row.notifier, alert: Arc::new(alert.clone()) })
-        }
+        (_, Some(alert)) => Ok(Notification { id, notifier: row.notifier, alert: Arc::new(alert.clone()) }),
     }
 }
 

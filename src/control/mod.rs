@@ -31,3 +31,4 @@ pub use client::{CallError, Client, ConnectError};
 pub use pidfile::{Pidfile, PidfileError};
 pub use protocol::{LINE_MAX, RpcError};
 pub use server::{BindError, Server, ServerHandle};
+pub use view::Public;

@@ -75,7 +75,9 @@ fn slot(slot: &Slot<'_>) -> Map<String, Value> {
         "http_status": seen.and_then(|result| result.http_status),
     }));
     let timings = seen.map(RawResult::timings);
-    shown.extend(["dns_ms", "connect_ms", "tls_ms", "ttfb_ms", "total_ms"].map(|key| (key.to_owned(), Value::Null)));
+    shown.extend(
+        ["dns_ms", "connect_ms", "tls_ms", "ttfb_ms", "total_ms"].map(|key| (key.to_owned(), Value::Null)),
+    );
     shown.extend(timings.into_iter().flat_map(|timings| object(json!(TimingsMs::from(timings)))));
     shown
 }

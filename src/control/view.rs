@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 use skypunch_actors::{
     domain::{
-        Incident, MASK, NotifierRow, Params, Secret, Sighting, Status, TargetOptions, TargetRow, TimingsMs, text,
+        Incident, MASK, NotifierRow, Params, Secret, Sighting, Status, TargetOptions, TargetRow, TimingsMs,
+        text,
     },
     persister::{Away, Persistence},
 };
@@ -30,8 +31,14 @@ const PUBLIC_AUTHN: [&str; 17] = [
     "version",
 ];
 
-/// The kinds of notifiers whose address is that of a person. Of others it is a URL, which may hold a token.
-const PUBLIC_ADDRESS: [&str; 2] = ["SMTP", "TWEET"];
+/// What of a notifier's row is no secret; its kind knows.
+#[derive(Clone, Debug, Default)]
+pub struct Public {
+    /// Whether its address is none, unless it is a URL: that may hold a token.
+    pub address: bool,
+    /// The parameters that are none.
+    pub params: Vec<String>,
+}
 
 const RFC3339: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
@@ -73,15 +80,16 @@ pub fn target(row: &TargetRow) -> Map<String, Value> {
     }))
 }
 
-/// A row of `notifiers`; `public` are the parameters of its kind that are no secrets.
-pub fn notifier(row: &NotifierRow, public: &[&str]) -> Map<String, Value> {
+/// A row of `notifiers`.
+pub fn notifier(row: &NotifierRow, public: &Public) -> Map<String, Value> {
     let definition = &row.definition;
+    let names: Vec<&str> = public.params.iter().map(String::as_str).collect();
     object(json!({
         "id": row.id.0,
         "name": definition.name,
         "type": definition.kind,
-        "address": address(&definition.kind, definition.address.expose()),
-        "params": params(&definition.params, public),
+        "address": address(public, definition.address.expose()),
+        "params": params(&definition.params, &names),
         "pass_count": row.pass_count,
         "fail_count": row.fail_count,
         "enabled": definition.enabled,
@@ -179,9 +187,8 @@ fn options(column: Option<&Secret>, known: &[&str]) -> Value {
     }
 }
 
-fn address(kind: &str, address: &str) -> String {
-    let scheme_end = address.find("://").map(|at| at + 3);
-    if scheme_end.is_none() && PUBLIC_ADDRESS.iter().any(|public| public.eq_ignore_ascii_case(kind.trim())) {
+fn address(public: &Public, address: &str) -> String {
+    if public.address && !address.contains("://") {
         return address.to_owned();
     }
     // A URL that cannot be read may hold its token anywhere.
@@ -199,7 +206,8 @@ mod tests {
     use std::{sync::Arc, time::Duration};
 
     use skypunch_actors::domain::{
-        Cause, NotifierDefinition, NotifierId, Outcome, TargetDefinition, TargetId, TargetState, Timings, Trace,
+        Cause, NotifierDefinition, NotifierId, Outcome, TargetDefinition, TargetId, TargetState, Timings,
+        Trace,
     };
     use time::macros::datetime;
 
@@ -210,6 +218,10 @@ mod tests {
     fn home() -> TargetRow {
         let definition = TargetDefinition::new("home", "https://example.org/");
         TargetRow { id: TargetId(1), definition, state: TargetState::default() }
+    }
+
+    fn of_mail() -> Public {
+        Public { address: true, params: vec!["server".to_owned()] }
     }
 
     fn secret(text: &str) -> Option<Secret> {
@@ -233,7 +245,7 @@ mod tests {
         definition.params = Secret::new("server=mail.example.org,password=hunter2");
         definition.options = secret(r#"{"tls":{"ca_file":"x"}}"#);
         let row = NotifierRow { id: NotifierId(1), definition, pass_count: 3, fail_count: 1 };
-        insta::assert_snapshot!(serde_json::to_string_pretty(&notifier(&row, &["server"])).unwrap());
+        insta::assert_snapshot!(serde_json::to_string_pretty(&notifier(&row, &of_mail())).unwrap());
     }
 
     #[test]
@@ -279,27 +291,31 @@ mod tests {
 
     #[test]
     fn no_view_of_a_notifier_shows_a_secret() {
-        for (kind, address) in [
-            ("WEBHOOK", "https://bob:hunter2@example.org/x"),
-            ("WEBHOOK", "https://example.org/services/hunter2?token=hunter2"),
-            ("WEBHOOK", "example.org/hunter2"),
-            ("SMTP", "https://example.org/hunter2"),
-            ("nonsense", "hunter2"),
+        let hidden = Public { address: false, ..of_mail() };
+        for (public, address) in [
+            (&hidden, "https://bob:hunter2@example.org/x"),
+            (&hidden, "https://example.org/services/hunter2?token=hunter2"),
+            (&hidden, "example.org/hunter2"),
+            (&of_mail(), "https://example.org/hunter2"),
+            (&Public::default(), "hunter2"),
         ] {
-            let mut definition = NotifierDefinition::new("ops", kind, address);
+            let mut definition = NotifierDefinition::new("ops", "WEBHOOK", address);
             definition.params = Secret::new("secret=hunter2");
             definition.options = secret(r#"{"tls":"hunter2"}"#);
             let row = NotifierRow { id: NotifierId(1), definition, pass_count: 0, fail_count: 0 };
-            let shown = Value::from(notifier(&row, &["server"])).to_string();
+            let shown = Value::from(notifier(&row, public)).to_string();
             assert!(!shown.contains(PLANTED), "{shown}");
         }
     }
 
     #[test]
     fn an_address_is_shown_as_far_as_it_is_no_secret() {
-        assert_eq!(address("smtp", "a@example.org, b@example.org"), "a@example.org, b@example.org");
-        assert_eq!(address("TWEET", ""), "");
-        assert_eq!(address("WEBHOOK", "https://example.org:8443/token"), "https://example.org:8443/***");
+        assert_eq!(address(&of_mail(), "a@example.org, b@example.org"), "a@example.org, b@example.org");
+        assert_eq!(address(&Public::default(), ""), "");
+        assert_eq!(
+            address(&Public::default(), "https://example.org:8443/token"),
+            "https://example.org:8443/***"
+        );
     }
 
     #[test]

@@ -11,9 +11,7 @@ use std::{
 };
 
 use log::warn;
-use rusqlite::{
-    Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior,
-};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior};
 use skypunch_actors::{
     domain::{Batch, Notification, NotificationNews, Parcel},
     port::Appended,
@@ -66,8 +64,7 @@ const SELECT_BATCHES: &str =
 
 const SET_ASIDE: &str = "INSERT OR REPLACE INTO aside SELECT * FROM batches WHERE number = ?1";
 
-const SELECT_NOTIFICATION: &str =
-    "SELECT id, notifier, format, checksum, body FROM outbox WHERE id = ?1";
+const SELECT_NOTIFICATION: &str = "SELECT id, notifier, format, checksum, body FROM outbox WHERE id = ?1";
 
 const PUT_NOTIFICATION: &str = "
     INSERT INTO outbox (id, notifier, format, checksum, body) VALUES (?1, ?2, ?3, ?4, ?5)
@@ -269,15 +266,17 @@ impl File {
 
     /// See [`Journal::read`](skypunch_actors::port::Journal::read).
     pub(super) fn read(&mut self, after: u64, bytes: usize) -> Result<Vec<(u64, Batch)>, Failure> {
-        self.mending(|file| loop {
-            let (batches, unreadable) = file.read_some(after, bytes)?;
-            if let Some((last, _)) = batches.last() {
-                file.mark(*last);
-            }
-            let again = batches.is_empty() && !unreadable.is_empty();
-            file.skip(&unreadable)?;
-            if !again {
-                return Ok(batches);
+        self.mending(|file| {
+            loop {
+                let (batches, unreadable) = file.read_some(after, bytes)?;
+                if let Some((last, _)) = batches.last() {
+                    file.mark(*last);
+                }
+                let again = batches.is_empty() && !unreadable.is_empty();
+                file.skip(&unreadable)?;
+                if !again {
+                    return Ok(batches);
+                }
             }
         })
     }
@@ -328,8 +327,10 @@ impl File {
             file.connection.execute("DELETE FROM batches WHERE number <= ?1", [through])?;
             file.connection.execute("DELETE FROM marks WHERE number < ?1", [through])?;
             file.bytes = file.bytes.saturating_sub(freed.cast_unsigned());
-            let free: u64 =
-                file.connection.query_row("PRAGMA freelist_count", (), |row| row.get::<_, i64>(0))?.cast_unsigned();
+            let free: u64 = file
+                .connection
+                .query_row("PRAGMA freelist_count", (), |row| row.get::<_, i64>(0))?
+                .cast_unsigned();
             if free > PAGES_KEPT {
                 file.connection.execute_batch(&format!("PRAGMA incremental_vacuum({PAGES_FREED})"))?;
             }
@@ -340,26 +341,28 @@ impl File {
     /// See [`Journal::undelivered`](skypunch_actors::port::Journal::undelivered).
     pub(super) fn undelivered(&mut self, most: usize) -> Result<Vec<Parcel>, Failure> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
-        self.mending(|file| loop {
-            let (mut parcels, mut unreadable) = (Vec::new(), Vec::new());
-            let mut select = file.connection.prepare_cached(SELECT_UNDELIVERED)?;
-            let mut rows = select.query((most, FORMAT))?;
-            while let Some(row) = rows.next()? {
-                let stored = StoredNotification::read(row)?;
-                match stored.decode().map(|news| parcel(stored.id, news)) {
-                    Ok(Some(parcel)) => parcels.push(parcel),
-                    Ok(None) => unreadable.push((stored.id, CodecError::Malformed)),
-                    Err(error) => unreadable.push((stored.id, error)),
+        self.mending(|file| {
+            loop {
+                let (mut parcels, mut unreadable) = (Vec::new(), Vec::new());
+                let mut select = file.connection.prepare_cached(SELECT_UNDELIVERED)?;
+                let mut rows = select.query((most, FORMAT))?;
+                while let Some(row) = rows.next()? {
+                    let stored = StoredNotification::read(row)?;
+                    match stored.decode().map(|news| parcel(stored.id, news)) {
+                        Ok(Some(parcel)) => parcels.push(parcel),
+                        Ok(None) => unreadable.push((stored.id, CodecError::Malformed)),
+                        Err(error) => unreadable.push((stored.id, error)),
+                    }
                 }
-            }
-            drop(rows);
-            drop(select);
-            if unreadable.is_empty() {
-                return Ok(parcels);
-            }
-            for (id, error) in unreadable {
-                warn!("a notification in the journal cannot be read and is lost ({error}): {id}");
-                file.connection.execute("DELETE FROM outbox WHERE id = ?1", [id.as_bytes()])?;
+                drop(rows);
+                drop(select);
+                if unreadable.is_empty() {
+                    return Ok(parcels);
+                }
+                for (id, error) in unreadable {
+                    warn!("a notification in the journal cannot be read and is lost ({error}): {id}");
+                    file.connection.execute("DELETE FROM outbox WHERE id = ?1", [id.as_bytes()])?;
+                }
             }
         })
     }
@@ -420,8 +423,7 @@ pub(super) fn log_path(directory: &Path) -> PathBuf {
 
 /// Opens the file for this process alone, and makes an empty one where there is none.
 fn connect(path: &Path, directory: &Path) -> Result<Connection, Failure> {
-    let refused =
-        |source| Box::new(OpenError::Directory { directory: directory.to_owned(), source });
+    let refused = |source| Box::new(OpenError::Directory { directory: directory.to_owned(), source });
     let made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
     made.map_err(|e: io::Error| refused(e.into()))?;
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;

@@ -4,6 +4,8 @@ use std::{io, net::SocketAddr};
 
 use skypunch_actors::domain::Cause;
 
+use super::tls::{explain_tls, tls_error};
+
 /// Why an exchange failed, in words for people. The text names hosts and addresses, but no URL and no
 /// secret.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -22,6 +24,13 @@ pub enum NetError {
     Protocol(String),
 }
 
+/// Why a request got no answer.
+pub(super) struct Unanswered {
+    pub(super) error: NetError,
+    /// Whether the peer had left a connection that was kept, before it heard of the request.
+    pub(super) stale: bool,
+}
+
 impl NetError {
     /// The word for it in the log and the database.
     pub fn cause(&self) -> Cause {
@@ -31,6 +40,14 @@ impl NetError {
             Self::Tls(_) => Cause::Tls,
             Self::Protocol(_) => Cause::Protocol,
         }
+    }
+}
+
+/// A connection that broke, `when`. TLS 1.3 refuses a client only after its handshake.
+pub(super) fn broken(error: &io::Error, peer: SocketAddr, when: &str) -> NetError {
+    match tls_error(error) {
+        Some(error) => NetError::Tls(explain_tls(error, peer)),
+        None => NetError::Protocol(format!("{} {when}", trouble_with(peer, error))),
     }
 }
 

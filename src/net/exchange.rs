@@ -1,54 +1,46 @@
-//! One request and its answer, over a connection of their own.
+//! One request and its answer.
 
-use std::{
-    cell::Cell,
-    future::{Future, poll_fn, ready},
-    io,
-    net::SocketAddr,
-    pin::pin,
-    rc::Rc,
-};
+use std::{net::SocketAddr, rc::Rc};
 
 use actix_http::{
-    BoxedPayloadStream, ConnectionType, Method, Payload, RequestHead, RequestHeadType, ResponseHead,
-    StatusCode, Uri,
-    body::{self, BoxBody},
-    error::{ParseError, PayloadError},
+    ConnectionType, Method, RequestHead, StatusCode, Uri,
     header::{HOST, HeaderMap, HeaderName, HeaderValue},
 };
-use actix_service::{Service, fn_service};
-use actix_tls::connect::{ConnectError as TcpError, ConnectInfo, Connection};
-use awc::error::{ConnectError, SendRequestError};
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::FutureExt;
 use rustls::pki_types::CertificateDer;
 
 use super::{
-    Endpoint, IpProtocol, NetError, Progress, Resolver, Session, TlsOptions,
+    Endpoint, HttpVersion, IpProtocol, Keeper, NetError, Progress, Resolver, Session, TlsOptions,
     decode::{Body, Undecodable, foreign_coding},
     dial::dial,
-    error::trouble_with,
-    filter::{Duplex, Filter, Wire},
-    head::Framing,
-    tls::{Tls, explain_tls, tls_error},
+    http1, http2,
+    keep::{Line, Speech},
+    stream::{Duplex, HearingOut},
+    tls::Tls,
 };
 
-/// Makes exchanges, each over a fresh connection.
+/// The most of an answer that is read only so that its connection may be kept, in bytes.
+const REST_MAX: usize = 16 * 1024;
+
+/// Makes exchanges.
 #[derive(Clone)]
 pub struct Client {
     pub(super) tls: Tls,
     pub(super) ip: IpProtocol,
     pub(super) resolver: Resolver,
+    version: HttpVersion,
 }
 
 /// What is sent; cheap to clone.
 #[derive(Clone)]
 pub struct Request {
-    endpoint: Rc<Endpoint>,
-    head: Rc<RequestHead>,
+    pub(super) endpoint: Rc<Endpoint>,
+    pub(super) head: Rc<RequestHead>,
     /// Headers of this copy alone, which replace those of the head.
-    extra: Option<HeaderMap>,
-    body: Bytes,
+    pub(super) extra: Option<HeaderMap>,
+    pub(super) body: Bytes,
+    pub(super) keeper: Option<Rc<Keeper>>,
 }
 
 /// An answer whose head came; its body is still to be read.
@@ -59,20 +51,19 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// Who answered.
     pub peer: SocketAddr,
-    /// What was agreed on where TLS was spoken.
-    pub session: Option<Session>,
-    payload: Payload,
-    wire: Rc<Wire>,
+    /// What was agreed on where TLS is spoken.
+    pub session: Option<Rc<Session>>,
+    /// The reason phrase, which may be empty.
+    pub(super) phrase: String,
+    pub(super) incoming: Incoming,
+    /// Who keeps the connection, and as one to where.
+    pub(super) home: Option<(Rc<Keeper>, Rc<Endpoint>)>,
 }
 
-/// A connection that is ready to be spoken over.
-pub struct Connected {
-    /// The connection.
-    pub stream: Box<dyn Duplex>,
-    /// Who is at its other end.
-    pub peer: SocketAddr,
-    /// What was agreed on where TLS is spoken.
-    pub session: Option<Session>,
+/// The body of an answer, as it comes.
+pub(super) enum Incoming {
+    Http1(http1::Incoming),
+    Http2(Box<http2::Incoming>),
 }
 
 impl Request {
@@ -88,7 +79,18 @@ impl Request {
         }
         // The server then closes first, and keeps the memory of the connection in our place.
         head.set_connection_type(ConnectionType::Close);
-        Self { endpoint: Rc::new(endpoint), head: Rc::new(head), extra: None, body }
+        Self { endpoint: Rc::new(endpoint), head: Rc::new(head), extra: None, body, keeper: None }
+    }
+
+    /// The same over a connection that `keeper` has, or gets.
+    pub fn kept_by(self, keeper: &Rc<Keeper>) -> Self {
+        // One that closes cannot be told otherwise.
+        let mut head = RequestHead::default();
+        head.method = self.head.method.clone();
+        head.uri = self.head.uri.clone();
+        head.headers = self.head.headers.clone();
+        head.set_connection_type(ConnectionType::KeepAlive);
+        Self { head: Rc::new(head), keeper: Some(Rc::clone(keeper)), ..self }
     }
 
     /// Sets a header of this copy.
@@ -107,24 +109,20 @@ impl Request {
         &self.head.uri
     }
 
-    fn is_head(&self) -> bool {
+    pub(super) fn is_head(&self) -> bool {
         self.head.method == Method::HEAD
-    }
-
-    /// A method that usually has a body says so even where it is empty; others do not.
-    fn boxed_body(&self) -> BoxBody {
-        let expected = matches!(self.head.method, Method::POST | Method::PUT | Method::PATCH);
-        if self.body.is_empty() && !expected {
-            return BoxBody::new(body::None::new());
-        }
-        BoxBody::new(self.body.clone())
     }
 }
 
 impl Client {
-    /// A client that trusts the authorities whose certificates these are.
+    /// A client that trusts the authorities whose certificates these are, and speaks HTTP/1.1.
     pub fn new(trusted: &[CertificateDer<'static>]) -> Self {
-        Self { tls: Tls::new(trusted), ip: IpProtocol::Any, resolver: Resolver::system() }
+        Self {
+            tls: Tls::new(trusted),
+            ip: IpProtocol::Any,
+            resolver: Resolver::system(),
+            version: HttpVersion::One,
+        }
     }
 
     /// The same, with another resolver than the system's.
@@ -142,74 +140,48 @@ impl Client {
         Self { tls: self.tls.with(options), ..self.clone() }
     }
 
-    /// Connects, encrypted where the endpoint has it so.
-    pub async fn connect(&self, endpoint: &Endpoint, progress: &mut Progress) -> Result<Connected, NetError> {
-        let (stream, peer) = dial(&self.resolver, &endpoint.place(), self.ip, progress).await?;
-        let Some(name) = &endpoint.tls else {
-            return Ok(Connected { stream: Box::new(stream), peer, session: None });
-        };
-        let (stream, session) = self.tls.handshake(stream, name, peer, progress).await?;
-        Ok(Connected { stream: Box::new(stream), peer, session: Some(session) })
+    /// The same, which speaks another version of HTTP.
+    pub fn speaking(self, version: HttpVersion) -> Self {
+        Self { version, ..self }
     }
 
     /// Sends a request, and waits for the head of its answer.
     pub async fn send(&self, request: Request, progress: &mut Progress) -> Result<Answer, NetError> {
-        let Connected { stream, peer, session } = self.connect(&request.endpoint, progress).await?;
-        let wire = Rc::new(Wire::default());
-        let filter = Filter::new(stream, request.is_head(), Rc::clone(&wire));
-        let mut answering = pin!(speak(filter, request));
-        let mut sent = false;
-        let answered = poll_fn(|cx| {
-            let polled = answering.as_mut().poll(cx);
-            if !sent && wire.sent.get().is_some() {
-                sent = true;
-                progress.sent();
+        if let Some(keeper) = request.keeper.clone()
+            && let Some(line) = keeper.take(&request.endpoint, progress).await
+        {
+            let peer = line.peer;
+            match line.ask(request.clone(), progress).await {
+                Ok(answer) => return Ok(answer),
+                // It closed while the request was under way. A fresh one will tell whether the server is well.
+                Err(unanswered) if unanswered.stale => {
+                    progress.step(format!("Kept connection was closed by {peer}: connecting anew"));
+                }
+                Err(unanswered) => return Err(unanswered.error),
             }
-            polled
-        });
-        let (head, payload) = answered.await.map_err(|error| explain(error, &wire, peer))?;
-        progress.answered(wire.sent.get(), wire.first_byte.get());
-        Ok(Answer { status: head.status, headers: head.headers, peer, session, payload, wire })
+        }
+        let line = self.connect(&request.endpoint, progress).await?;
+        line.ask(request, progress).await.map_err(|unanswered| unanswered.error)
     }
-}
 
-/// Has awc speak HTTP/1 over `stream`: its connector finds the stream already there.
-async fn speak(stream: Filter, request: Request) -> Result<(ResponseHead, Payload), SendRequestError> {
-    let stream = Rc::new(Cell::new(Some(stream)));
-    let at_hand = fn_service(move |info: ConnectInfo<Uri>| {
-        let stream = stream.take().ok_or(TcpError::Unresolved);
-        ready(stream.map(|stream| Connection::new(info.request().clone(), stream)))
-    });
-    // The scheme chooses HTTP/1; the authority, only the key of a pool that is never used again.
-    let uri = Uri::from_static("http://dialled:80/");
-    let connector = awc::Connector::new().connector(at_hand).finish();
-    let connection = connector.call(awc::Connect { uri, addr: None }).await?;
-    let body = request.boxed_body();
-    connection.send_request(RequestHeadType::Rc(request.head, request.extra), body).await
-}
-
-fn explain(error: SendRequestError, wire: &Wire, peer: SocketAddr) -> NetError {
-    if let Some(malformed) = wire.malformed.take() {
-        return NetError::Protocol(malformed);
-    }
-    match error {
-        SendRequestError::Send(error)
-        | SendRequestError::Connect(ConnectError::Io(error))
-        | SendRequestError::Response(ParseError::Io(error)) => broken(&error, peer, "before a response came"),
-        SendRequestError::Response(error) => NetError::Protocol(format!("malformed response head: {error}")),
-        SendRequestError::Connect(ConnectError::Disconnected) => NetError::Protocol(match wire.ended.get() {
-            Some(1..) => format!("closed by {peer} within the response head"),
-            _ => format!("closed by {peer} before a response came"),
-        }),
-        error => NetError::Protocol(error.to_string()),
-    }
-}
-
-/// A connection that broke, `when`. TLS 1.3 refuses a client only after its handshake.
-fn broken(error: &io::Error, peer: SocketAddr, when: &str) -> NetError {
-    match tls_error(error) {
-        Some(error) => NetError::Tls(explain_tls(error, peer)),
-        None => NetError::Protocol(format!("{} {when}", trouble_with(peer, error))),
+    /// Connects, encrypted where the endpoint has it so, and agrees on a version of HTTP.
+    async fn connect(&self, endpoint: &Endpoint, progress: &mut Progress) -> Result<Line, NetError> {
+        let (stream, peer) = dial(&self.resolver, &endpoint.place(), self.ip, progress).await?;
+        let (stream, session): (Box<dyn Duplex>, _) = match &endpoint.tls {
+            None => (Box::new(HearingOut::new(stream)), None),
+            Some(name) => {
+                let (stream, session) =
+                    self.tls.handshake(stream, name, self.version.names(), peer, progress).await?;
+                (Box::new(HearingOut::new(stream)), Some(Rc::new(session)))
+            }
+        };
+        let chosen = session.as_ref().map(|session| session.alpn.as_deref());
+        let speech = if self.version.is_two(chosen, peer)? {
+            Speech::Http2(Box::pin(http2::Link::open(stream, peer)).await?)
+        } else {
+            Speech::Http1(stream)
+        };
+        Ok(Line { peer, session, speech })
     }
 }
 
@@ -217,10 +189,7 @@ impl Answer {
     /// The status as people know it: `200 OK`. A status without a standard phrase has the server's.
     pub fn status_line(&self) -> String {
         let code = self.status.as_str();
-        match self.status.canonical_reason() {
-            Some(phrase) => format!("{code} {phrase}"),
-            None => format!("{code} {}", self.wire.phrase.borrow()).trim_end().to_owned(),
-        }
+        format!("{code} {}", self.status.canonical_reason().unwrap_or(&self.phrase)).trim_end().to_owned()
     }
 
     /// The content coding of the body, where it is one that [`Answer::read`] cannot undo.
@@ -231,81 +200,65 @@ impl Answer {
     /// Reads the body to its end, or to `limit` bytes, without its content coding. A body that ends too soon,
     /// or is not what its coding says, is an error.
     pub async fn read(self, limit: usize, progress: &mut Progress) -> Result<Vec<u8>, NetError> {
-        let framing = self.wire.framing.get().unwrap_or(Framing::Bodiless);
-        let (mut body, mut received) = (Body::new(&self.headers, limit), 0);
-        // awc would wait for a body that the head promises and the method or the status rules out.
-        if let (false, Payload::Stream { payload }) = (framing == Framing::Bodiless, self.payload) {
-            let read = read_stream(payload, &mut body, &mut received, progress).await;
-            let whole = match read {
-                Ok(()) if body.is_full() => Ok(()),
-                Ok(()) => complete(framing, received, &self.wire).and_then(|()| Ok(body.finish()?)),
-                Err(torn) => Err(torn),
+        let Self { headers, mut incoming, peer, session, home, .. } = self;
+        let (mut body, mut received) = (Body::new(&headers, limit), 0);
+        // They may be as long as the body may be.
+        drop(headers);
+        let undecodable = |Undecodable(coding), received: u64| {
+            NetError::Protocol(format!("body cannot be decoded as {coding} ({received} bytes came)"))
+        };
+        while !body.is_full() {
+            let Some(piece) = incoming.next(received).await? else {
+                body.finish().map_err(|error| undecodable(error, received))?;
+                break;
             };
-            whole.map_err(|torn| torn.explain(received, self.peer))?;
+            received += piece.len() as u64;
+            body.feed(piece).map_err(|error| undecodable(error, received))?;
+            progress.read(received);
         }
         progress.read_all(body.len());
+        if let (Some(speech), Some((keeper, endpoint))) = (incoming.take_back(home.is_some()), home) {
+            keeper.put(&endpoint, Line { peer, session, speech });
+        }
         Ok(body.into_bytes())
     }
-}
 
-/// Why a body ended before its end.
-enum Torn {
-    Short(u64),
-    WithinChunks,
-    BadChunk,
-    Undecodable(Undecodable),
-    Broken(io::Error),
-}
-
-impl From<Undecodable> for Torn {
-    fn from(undecodable: Undecodable) -> Self {
-        Self::Undecodable(undecodable)
-    }
-}
-
-impl Torn {
-    fn explain(self, read: usize, peer: SocketAddr) -> NetError {
-        NetError::Protocol(match self {
-            Self::Short(length) => format!("body ended after {read} of {length} bytes"),
-            Self::WithinChunks => format!("body ended after {read} bytes, before its last chunk"),
-            Self::BadChunk => format!("malformed chunk in the body, after {read} bytes"),
-            Self::Undecodable(Undecodable(coding)) => {
-                format!("body cannot be decoded as {coding} ({read} bytes came)")
+    /// Leaves the body alone. The connection is kept where the rest of the answer is there already.
+    pub fn leave(self) {
+        let Self { mut incoming, peer, session, home, .. } = self;
+        let Some((keeper, endpoint)) = home else { return };
+        let rest = async {
+            let mut received = 0;
+            while received < REST_MAX as u64 {
+                match incoming.next(received).await {
+                    Ok(Some(piece)) => received += piece.len() as u64,
+                    Ok(None) => break,
+                    Err(_) => return,
+                }
             }
-            Self::Broken(error) => return broken(&error, peer, &format!("after {read} bytes of the body")),
-        })
+        };
+        if rest.now_or_never().is_some()
+            && let Some(speech) = incoming.take_back(true)
+        {
+            keeper.put(&endpoint, Line { peer, session, speech });
+        }
     }
 }
 
-async fn read_stream(
-    mut payload: BoxedPayloadStream,
-    body: &mut Body,
-    received: &mut usize,
-    progress: &mut Progress,
-) -> Result<(), Torn> {
-    while !body.is_full() {
-        let Some(chunk) = payload.next().await else { return Ok(()) };
-        let chunk = chunk.map_err(|error| match error {
-            PayloadError::Io(error) | PayloadError::Incomplete(Some(error))
-                // What awc makes of chunks that it cannot decode.
-                if error.kind() != io::ErrorKind::InvalidInput =>
-            {
-                Torn::Broken(error)
-            }
-            _ => Torn::BadChunk,
-        })?;
-        *received += chunk.len();
-        body.feed(&chunk)?;
-        progress.read(*received);
+impl Incoming {
+    /// The next piece of the body, of which so many bytes came; none after its end.
+    async fn next(&mut self, received: u64) -> Result<Option<&[u8]>, NetError> {
+        match self {
+            Self::Http1(incoming) => incoming.next(received).await,
+            Self::Http2(incoming) => incoming.next(received).await,
+        }
     }
-    Ok(())
-}
 
-/// awc takes the end of the stream for the end of the body.
-fn complete(framing: Framing, read: usize, wire: &Wire) -> Result<(), Torn> {
-    match framing {
-        Framing::Length(length) if (read as u64) < length => Err(Torn::Short(length)),
-        Framing::Chunked if wire.ended.get().is_some() => Err(Torn::WithinChunks),
-        _ => Ok(()),
+    /// The connection, if it is wanted and all of the answer was read.
+    fn take_back(self, keep: bool) -> Option<Speech> {
+        match self {
+            Self::Http1(incoming) => incoming.take_back(keep).map(Speech::Http1),
+            Self::Http2(incoming) => incoming.take_back(keep).map(Speech::Http2),
+        }
     }
 }

@@ -1,11 +1,28 @@
 //! Reads the head of an answer: pure, and safe whatever the bytes are.
 
+use actix_http::{
+    StatusCode,
+    header::{HeaderMap, HeaderName, HeaderValue},
+};
+use bytes::{Buf, Bytes, BytesMut};
 use httparse::{EMPTY_HEADER, Error, Response, Status};
 
-/// The longest head that is read; awc has the same limit.
-const HEAD_MAX: usize = 128 * 1024;
-/// The most headers of one head; awc has the same limit.
-const HEADERS_MAX: usize = 96;
+/// The longest head that is read, in bytes.
+pub(super) const HEAD_MAX: usize = 16 * 1024;
+/// The most headers of one head.
+pub(super) const HEADERS_MAX: usize = 96;
+
+/// The final head of an answer.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) status: StatusCode,
+    /// The reason phrase, which may be empty.
+    pub(super) phrase: String,
+    pub(super) headers: HeaderMap,
+    pub(super) framing: Framing,
+    /// Whether the server will take another request over the same connection.
+    pub(super) stays: bool,
+}
 
 /// How the body of an answer ends.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -20,19 +37,6 @@ pub(super) enum Framing {
     UntilEnd,
 }
 
-/// What the bytes so far are.
-#[derive(Debug, Eq, PartialEq)]
-pub(super) enum Inspected {
-    /// The head goes on.
-    Incomplete,
-    /// A final head, and maybe more.
-    Complete {
-        framing: Framing,
-        /// The reason phrase, which may be empty.
-        phrase: String,
-    },
-}
-
 /// Why bytes are no head.
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
 pub(super) enum HeadError {
@@ -40,7 +44,7 @@ pub(super) enum HeadError {
     Tls,
     #[error("the answer is not HTTP/1: it begins with `{0}`")]
     Foreign(String),
-    #[error("the response head is longer than 128 KiB")]
+    #[error("the response head is longer than {} KiB", HEAD_MAX / 1024)]
     TooLong,
     #[error("malformed response head: {0}")]
     Malformed(Error),
@@ -48,40 +52,52 @@ pub(super) enum HeadError {
     Length(String),
 }
 
-/// Drops interim heads from `bytes`, and has a final head without a length read to the end.
-pub(super) fn inspect(bytes: &mut Vec<u8>, bodiless: bool) -> Result<Inspected, HeadError> {
+/// Takes interim heads off `bytes`, and the final one when all of it is there; what is left is what follows.
+pub(super) fn take_head(bytes: &mut BytesMut, bodiless: bool) -> Result<Option<Head>, HeadError> {
     loop {
         // Some servers end the body of their last answer with a stray line break.
         let blank = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-        bytes.drain(..blank);
+        bytes.advance(blank);
         check_protocol(bytes)?;
         let Some(end) = end_of_head(bytes) else {
-            let incomplete = bytes.len() <= HEAD_MAX;
-            return if incomplete { Ok(Inspected::Incomplete) } else { Err(HeadError::TooLong) };
+            return if bytes.len() <= HEAD_MAX { Ok(None) } else { Err(HeadError::TooLong) };
         };
-        let mut headers = [EMPTY_HEADER; HEADERS_MAX];
-        let mut head = Response::new(&mut headers);
-        // As lenient as awc, which parses the same again.
-        let mut config = httparse::ParserConfig::default();
-        config.allow_spaces_after_header_name_in_responses(true);
-        match config.parse_response(&mut head, &bytes[..end]).map_err(HeadError::Malformed)? {
-            Status::Complete(_) => {}
-            Status::Partial => return Err(HeadError::Malformed(Error::Status)),
+        if end > HEAD_MAX {
+            return Err(HeadError::TooLong);
         }
-        let status = head.code.unwrap_or_default();
-        if (100..=199).contains(&status) && status != 101 {
-            bytes.drain(..end);
-            continue;
+        let head = read(&bytes.split_to(end).freeze(), bodiless)?;
+        if !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(Some(head));
         }
-        let framing =
-            if bodiless || matches!(status, 101 | 204 | 304) { Framing::Bodiless } else { framing(&head)? };
-        let phrase = head.reason.unwrap_or_default().to_owned();
-        if framing == Framing::UntilEnd {
-            // The minor version, so that awc does not take the body for none.
-            bytes[HTTP1.len()] = b'0';
-        }
-        return Ok(Inspected::Complete { framing, phrase });
     }
+}
+
+/// Reads one head. Its values are parts of `bytes`, not copies.
+fn read(bytes: &Bytes, bodiless: bool) -> Result<Head, HeadError> {
+    let mut headers = [EMPTY_HEADER; HEADERS_MAX];
+    let mut response = Response::new(&mut headers);
+    let mut config = httparse::ParserConfig::default();
+    config.allow_spaces_after_header_name_in_responses(true);
+    match config.parse_response(&mut response, bytes).map_err(HeadError::Malformed)? {
+        Status::Complete(_) => {}
+        Status::Partial => return Err(HeadError::Malformed(Error::Status)),
+    }
+    let status = StatusCode::from_u16(response.code.unwrap_or_default());
+    let status = status.map_err(|_| HeadError::Malformed(Error::Status))?;
+    let framing = if bodiless || status.is_informational() || matches!(status.as_u16(), 204 | 304) {
+        Framing::Bodiless
+    } else {
+        framing(&response)?
+    };
+    let mut headers = HeaderMap::with_capacity(response.headers.len());
+    for header in response.headers.iter() {
+        let name = HeaderName::from_bytes(header.name.as_bytes());
+        let name = name.map_err(|_| HeadError::Malformed(Error::HeaderName))?;
+        let value = HeaderValue::from_maybe_shared(bytes.slice_ref(header.value));
+        headers.append(name, value.map_err(|_| HeadError::Malformed(Error::HeaderValue))?);
+    }
+    let (stays, phrase) = (stays(&response), response.reason.unwrap_or_default().to_owned());
+    Ok(Head { status, phrase, headers, framing, stays })
 }
 
 const HTTP1: &[u8] = b"HTTP/1.";
@@ -110,17 +126,28 @@ fn end_of_head(bytes: &[u8]) -> Option<usize> {
     })
 }
 
-fn framing(head: &Response<'_, '_>) -> Result<Framing, HeadError> {
-    let values = |name: &'static str| {
-        let named = head.headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
-        named.map(|header| header.value.trim_ascii())
+/// The values of a header, one for each time that it is there.
+fn values<'a>(head: &'a Response<'_, '_>, name: &'static str) -> impl Iterator<Item = &'a [u8]> {
+    let named = head.headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
+    named.map(|header| header.value.trim_ascii())
+}
+
+/// What HTTP/1.1 does unless it says otherwise, and HTTP/1.0 only if it says so.
+fn stays(head: &Response<'_, '_>) -> bool {
+    let says = |token: &str| {
+        let mut tokens = values(head, "connection").flat_map(|value| value.split(|byte| *byte == b','));
+        tokens.any(|said| said.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
     };
+    !says("close") && (head.version == Some(1) || says("keep-alive"))
+}
+
+fn framing(head: &Response<'_, '_>) -> Result<Framing, HeadError> {
     // HTTP/1.0 knows no transfer coding.
     let codings = head.version == Some(1);
-    if codings && values("transfer-encoding").any(|coding| coding.eq_ignore_ascii_case(b"chunked")) {
+    if codings && values(head, "transfer-encoding").any(|coding| coding.eq_ignore_ascii_case(b"chunked")) {
         return Ok(Framing::Chunked);
     }
-    let lengths: Vec<&[u8]> = values("content-length").collect();
+    let lengths: Vec<&[u8]> = values(head, "content-length").collect();
     Ok(match lengths[..] {
         [] => Framing::UntilEnd,
         [digits] => match number(digits).ok_or_else(|| no_length(&lengths))? {
@@ -147,16 +174,14 @@ mod tests {
 
     use super::*;
 
-    fn read(head: &str) -> Result<(Framing, Vec<u8>), HeadError> {
-        let mut bytes = head.as_bytes().to_vec();
-        match inspect(&mut bytes, false)? {
-            Inspected::Complete { framing, .. } => Ok((framing, bytes)),
-            Inspected::Incomplete => panic!("incomplete: {head:?}"),
-        }
+    fn read(head: &str) -> Result<(Head, BytesMut), HeadError> {
+        let mut bytes = BytesMut::from(head);
+        let head = take_head(&mut bytes, false)?.unwrap_or_else(|| panic!("incomplete: {head:?}"));
+        Ok((head, bytes))
     }
 
     fn framing_of(head: &str) -> Framing {
-        read(head).unwrap().0
+        read(head).unwrap().0.framing
     }
 
     #[test]
@@ -171,20 +196,39 @@ mod tests {
 
     #[test]
     fn a_body_without_a_length_is_read_to_the_end() {
-        let (framing, bytes) = read("HTTP/1.1 200 OK\r\n\r\nbody").unwrap();
-        assert_eq!(framing, Framing::UntilEnd);
-        assert_eq!(bytes, b"HTTP/1.0 200 OK\r\n\r\nbody");
+        let (head, rest) = read("HTTP/1.1 200 OK\r\n\r\nbody").unwrap();
+        assert_eq!((head.framing, &rest[..]), (Framing::UntilEnd, &b"body"[..]));
     }
 
     #[test]
     fn interim_heads_are_dropped() {
-        let (framing, bytes) = read(
+        let (head, rest) = read(
             "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 204 \r\n\r\n",
         )
         .unwrap();
-        assert_eq!((framing, bytes), (Framing::Bodiless, b"HTTP/1.1 204 \r\n\r\n".to_vec()));
-        let (_, bytes) = read("HTTP/1.1 101 Switching Protocols\r\n\r\n").unwrap();
-        assert!(bytes.starts_with(b"HTTP/1.1 101"));
+        assert_eq!((head.status, head.framing), (StatusCode::NO_CONTENT, Framing::Bodiless));
+        assert!(head.headers.is_empty() && rest.is_empty());
+        let (head, _) = read("HTTP/1.1 101 Switching Protocols\r\n\r\n").unwrap();
+        assert_eq!(head.status, StatusCode::SWITCHING_PROTOCOLS);
+    }
+
+    #[test]
+    fn a_server_says_whether_it_stays() {
+        for (head, stays) in [
+            ("HTTP/1.1 204 No\r\n\r\n", true),
+            ("HTTP/1.1 204 No\r\nconnection: x, Close\r\n\r\n", false),
+            ("HTTP/1.0 204 No\r\n\r\n", false),
+            ("HTTP/1.0 204 No\r\nConnection: Keep-Alive\r\n\r\n", true),
+        ] {
+            assert_eq!(read(head).unwrap().0.stays, stays, "{head}");
+        }
+    }
+
+    #[test]
+    fn headers_are_read_in_their_order_and_as_often_as_they_are_there() {
+        let (head, _) = read("HTTP/1.1 204 No\r\nX: b\r\nx : a \r\ny: é\r\n\r\n").unwrap();
+        let values: Vec<_> = head.headers.get_all("x").map(|value| value.to_str().unwrap()).collect();
+        assert_eq!((values, head.headers.len()), (vec!["b", "a"], 3));
     }
 
     #[test]
@@ -199,8 +243,9 @@ mod tests {
             let error = read(&format!("HTTP/1.1 200 OK\r\ncontent-length: {said}\r\n\r\n")).unwrap_err();
             assert_eq!(error, HeadError::Length(shown.into()));
         }
-        let mut endless = format!("HTTP/1.1 200 OK\r\nx: {}", "y".repeat(HEAD_MAX)).into_bytes();
-        assert_eq!(inspect(&mut endless, false).unwrap_err(), HeadError::TooLong);
+        let mut endless: BytesMut =
+            format!("HTTP/1.1 200 OK\r\nx: {}", "y".repeat(HEAD_MAX)).as_bytes().into();
+        assert_eq!(take_head(&mut endless, false).unwrap_err(), HeadError::TooLong);
     }
 
     proptest! {
@@ -209,7 +254,7 @@ mod tests {
             if begins {
                 bytes.splice(0..0, HTTP1.iter().copied());
             }
-            drop(inspect(&mut bytes, bodiless));
+            drop(take_head(&mut BytesMut::from(&bytes[..]), bodiless));
         }
 
         #[test]
@@ -220,11 +265,11 @@ mod tests {
             ),
             bodiless: bool,
         ) {
-            let mut bytes = format!("HTTP/1.1 200 OK\r\n{}\r\n\r\nbody", lines.join("\r\n")).into_bytes();
-            if let Ok(Inspected::Complete { framing, .. }) = inspect(&mut bytes, bodiless) {
-                prop_assert!(bytes.starts_with(HTTP1) && bytes.ends_with(b"body"));
-                prop_assert!(!bodiless || framing == Framing::Bodiless);
-                prop_assert_eq!(bytes[HTTP1.len()] == b'0' || framing != Framing::UntilEnd, true);
+            let text = format!("HTTP/1.1 200 OK\r\n{}\r\n\r\nbody", lines.join("\r\n"));
+            let mut bytes = BytesMut::from(&*text);
+            if let Ok(Some(head)) = take_head(&mut bytes, bodiless) {
+                prop_assert!(bytes.ends_with(b"body"));
+                prop_assert!(!bodiless || head.framing == Framing::Bodiless);
             }
         }
 
@@ -232,14 +277,14 @@ mod tests {
         fn a_head_in_pieces_is_the_same_head(cut in 0usize..120) {
             let whole = "HTTP/1.1 103 Hints\r\nlink: x\r\n\r\nHTTP/1.1 200 Fine\r\ncontent-length: 3\r\n\r\nabc";
             let cut = cut.min(whole.len());
-            let mut bytes = whole.as_bytes()[..cut].to_vec();
-            let mut inspected = inspect(&mut bytes, false).unwrap();
+            let mut bytes = BytesMut::from(&whole[..cut]);
+            let mut head = take_head(&mut bytes, false).unwrap();
             bytes.extend_from_slice(&whole.as_bytes()[cut..]);
-            if inspected == Inspected::Incomplete {
-                inspected = inspect(&mut bytes, false).unwrap();
+            if head.is_none() {
+                head = take_head(&mut bytes, false).unwrap();
             }
-            let complete = Inspected::Complete { framing: Framing::Length(3), phrase: "Fine".into() };
-            prop_assert_eq!(inspected, complete);
+            let head = head.unwrap();
+            prop_assert_eq!((head.framing, &*head.phrase), (Framing::Length(3), "Fine"));
             prop_assert!(bytes.ends_with(b"abc"));
         }
     }

@@ -1,7 +1,8 @@
 //! Dials (DNS, TCP, TLS) and speaks HTTP, timing each phase; for probes and sinks.
 //!
-//! [`Client::send`] makes one exchange over a fresh connection: [`Endpoint`] says where, [`Request`] what,
-//! [`Progress`] how far it came, and the [`Answer`] is read to its end, or to a limit, by [`Answer::read`].
+//! [`Client::send`] makes one exchange: [`Endpoint`] says where, [`Request`] what, [`Progress`] how far it came,
+//! and the [`Answer`] is read to its end, or to a limit, by [`Answer::read`]. The connection is a fresh one, unless
+//! a [`Keeper`] has one from before.
 //! What speaks no HTTP goes to a [`Place`], and [`Resolver`] finds the addresses of both.
 //! Nothing here has a deadline of its own: callers set one around it all and drop the future when it has
 //! passed, which closes the socket. Futures must run on an actix arbiter, since awc spawns local tasks.
@@ -12,9 +13,11 @@
 //!   answer and a truncated body for a whole one. So we dial ourselves (`dial`, `tls`) and awc speaks
 //!   HTTP over a stream that mends the rest (`filter`, `head`). Another client would gain little: of the 80 µs
 //!   of a probe, awc's own share is below 20.
-//! - 2026-11: `dangerous-h2c` makes awc take any stream of an `https` URI for HTTP/2 without TLS. It is only
-//!   ever given `http` URIs and streams that were dialled here, and none of its TLS features may be on.
+//! - 2026-11: awc is only ever given `http` URIs, for which it speaks HTTP/1 over the stream that is there.
+//!   HTTP/2 is spoken by `h2`, see `http2`. Kept connections are ours (`keep`), since awc's pool tells neither
+//!   whether one was used before nor what its handshake showed.
 
+mod chunks;
 mod decode;
 mod dial;
 mod endpoint;
@@ -22,17 +25,23 @@ mod error;
 mod exchange;
 mod filter;
 mod head;
+mod http1;
+mod http2;
+mod keep;
 mod place;
 mod progress;
 mod resolve;
+mod stream;
 mod tls;
+mod version;
 
 pub use dial::IpProtocol;
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::NetError;
-pub use exchange::{Answer, Client, Connected, Request};
-pub use filter::Duplex;
+pub use exchange::{Answer, Client, Request};
+pub use keep::Keeper;
 pub use place::Place;
 pub use progress::{Progress, Stage};
 pub use resolve::Resolver;
 pub use tls::{Certificate, Session, TlsOptions, system_roots};
+pub use version::HttpVersion;

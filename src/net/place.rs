@@ -44,11 +44,6 @@ impl Client {
         dial::dial(&self.resolver, place, self.ip, progress).await
     }
 
-    /// The same, for places where TLS carries no HTTP.
-    pub fn without_alpn(&self) -> Self {
-        Self { tls: self.tls.without_alpn(), ..self.clone() }
-    }
-
     /// Connects, shakes hands, and says what was agreed on; nothing more is said.
     pub async fn shake_hands_with(
         &self,
@@ -57,7 +52,7 @@ impl Client {
         progress: &mut Progress,
     ) -> Result<Session, NetError> {
         let (stream, peer) = self.connect_to(place, progress).await?;
-        let (_, session) = self.tls.handshake(stream, name, peer, progress).await?;
+        let (_, session) = self.tls.handshake(stream, name, &[], peer, progress).await?;
         Ok(session)
     }
 

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use actix_http::StatusCode;
 use skypunch_actors::{
     domain::{Timings, Trace},
     port::Tracer,
@@ -27,6 +28,7 @@ const ADDRESSES_SHOWN: usize = 8;
 pub struct Progress {
     stage: Stage,
     timings: Timings,
+    status: Option<StatusCode>,
     tracer: Tracer,
 }
 
@@ -35,6 +37,8 @@ pub struct Progress {
 pub enum Stage {
     /// Nothing is sent yet.
     Preparing,
+    /// Getting the credentials of the request.
+    Authorizing,
     /// Resolving this name.
     Resolving(Arc<str>),
     /// Connecting to this address.
@@ -46,7 +50,7 @@ pub enum Stage {
     /// The request is sent, no response head came yet.
     Waiting,
     /// So many bytes of the body came.
-    Reading(usize),
+    Reading(u64),
     /// Connected, and doing what only the kind of probe knows.
     Talking(Cow<'static, str>),
 }
@@ -55,6 +59,7 @@ impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Preparing => f.write_str("preparing the request"),
+            Self::Authorizing => f.write_str("getting the credentials"),
             Self::Resolving(host) => write!(f, "resolving {host}"),
             Self::Connecting(peer) => write!(f, "connecting to {peer}"),
             Self::Handshaking(peer) => write!(f, "connected to {peer}, waiting for the TLS handshake"),
@@ -69,7 +74,7 @@ impl fmt::Display for Stage {
 impl Progress {
     /// Follows an exchange, and takes its steps down in `tracer`.
     pub fn new(tracer: Tracer) -> Self {
-        Self { stage: Stage::Preparing, timings: Timings::default(), tracer }
+        Self { stage: Stage::Preparing, timings: Timings::default(), status: None, tracer }
     }
 
     /// What the exchange is busy with.
@@ -82,9 +87,15 @@ impl Progress {
         self.tracer.begun()
     }
 
-    /// Whether there is a connection, encrypted if it should be.
-    pub fn is_connected(&self) -> bool {
-        matches!(self.stage, Stage::Sending | Stage::Waiting | Stage::Reading(_) | Stage::Talking(_))
+    /// What the exchange is busy with, in a word.
+    pub fn phase(&self) -> &'static str {
+        match self.stage {
+            Stage::Authorizing => "Authentication",
+            Stage::Preparing | Stage::Resolving(_) | Stage::Connecting(_) | Stage::Handshaking(_) => {
+                "Connection"
+            }
+            Stage::Sending | Stage::Waiting | Stage::Reading(_) | Stage::Talking(_) => "Response",
+        }
     }
 
     /// Takes down a step of the caller.
@@ -97,6 +108,11 @@ impl Progress {
         self.tracer.begun().elapsed()
     }
 
+    /// Says that the caller gets the credentials.
+    pub fn authorizing(&mut self) {
+        self.stage = Stage::Authorizing;
+    }
+
     /// Says what the caller is busy with now that it is connected.
     pub fn talking(&mut self, what: impl Into<Cow<'static, str>>) {
         self.stage = Stage::Talking(what.into());
@@ -105,6 +121,11 @@ impl Progress {
     /// Takes down how long the peer took to answer.
     pub fn answered_after(&mut self, took: Duration) {
         self.timings.ttfb = Some(took);
+    }
+
+    /// The status of the newest answer.
+    pub fn status(&self) -> Option<StatusCode> {
+        self.status
     }
 
     /// How long each phase took, up to now, and the steps.
@@ -142,31 +163,34 @@ impl Progress {
     pub(super) fn handshaken(&mut self, session: &Session, took: Duration) {
         add(&mut self.timings.tls, took);
         self.stage = Stage::Sending;
-        let version = session.version;
-        self.step(match &session.alpn {
-            Some(protocol) => format!("TLS handshake [OK] {version}, {protocol} by ALPN"),
-            None => format!("TLS handshake [OK] {version}"),
-        });
+        self.step(format!("TLS handshake [OK] {session}"));
         if let Some(certificate) = session.certificates.first() {
             self.step(certificate.to_string());
         }
     }
 
-    pub(super) fn sent(&mut self) {
+    /// A connection of an exchange before is used again: its phases are not gone through.
+    pub(super) fn kept(&mut self, peer: SocketAddr, session: Option<&Session>) {
+        self.stage = Stage::Sending;
+        self.step(match session {
+            Some(session) => format!("Connection [OK] kept from before, to {peer} by {session}"),
+            None => format!("Connection [OK] kept from before, to {peer}"),
+        });
+    }
+
+    pub(super) fn sent(&mut self, how: &'static str) {
         self.stage = Stage::Waiting;
-        self.step("Request sent");
+        self.step(how);
     }
 
-    pub(super) fn answered(&mut self, sent: Option<Instant>, first_byte: Option<Instant>) {
-        // A server may answer before it has read the request.
-        if let Some(at) = first_byte {
-            let took = sent.map_or(Duration::ZERO, |sent| at.duration_since(sent));
-            add(&mut self.timings.ttfb, took);
-        }
+    pub(super) fn answered(&mut self, status: StatusCode, took: Duration) {
+        add(&mut self.timings.ttfb, took);
+        self.status = Some(status);
         self.stage = Stage::Reading(0);
+        self.step(format!("Head [OK] {}", status.as_str()));
     }
 
-    pub(super) fn read(&mut self, bytes: usize) {
+    pub(super) fn read(&mut self, bytes: u64) {
         self.stage = Stage::Reading(bytes);
     }
 

@@ -15,15 +15,23 @@ use crate::net::{NetError, Progress};
 pub(super) type Failure = (Cause, String);
 
 /// What is particular to a kind.
-pub(super) trait Look: Send + 'static {
+pub(super) trait Look: 'static {
     /// Looks once, and says what a pass is. It may be dropped at any await, when the time is over.
     fn look<'a>(&'a self, progress: &'a mut Progress) -> LocalBoxFuture<'a, Result<String, Failure>>;
 }
 
 /// A prober that looks at a target.
-pub(super) fn prober(target: &Target, look: impl Look) -> ProberBuilder {
+pub(super) fn prober(target: &Target, look: impl Look + Send) -> ProberBuilder {
+    prober_by(target, move || look)
+}
+
+/// The same, whose look is made on the thread where it is done.
+pub(super) fn prober_by<L: Look>(
+    target: &Target,
+    make: impl FnOnce() -> L + Send + 'static,
+) -> ProberBuilder {
     let (url, timeout) = (target.url.clone(), target.timeout);
-    Box::new(move || Box::new(Runner(Rc::new(Run { url, timeout, look }))))
+    Box::new(move || Box::new(Runner(Rc::new(Run { url, timeout, look: make() }))))
 }
 
 struct Runner<L>(Rc<Run<L>>);
@@ -51,7 +59,7 @@ impl<L: Look> Run<L> {
             let limit = self.timeout.as_secs_f64();
             Err((Cause::Timeout, format!("no answer within {limit} s: {}", progress.stage())))
         });
-        let phase = if progress.is_connected() { "Response" } else { "Connection" };
+        let (phase, status) = (progress.phase(), progress.status());
         let outcome = match found {
             Ok(reason) => {
                 progress.step(format!("{phase} [OK] {reason}"));
@@ -63,7 +71,7 @@ impl<L: Look> Run<L> {
             }
         };
         let (timings, trace) = progress.finish();
-        Outcome { timings, trace, ..outcome }
+        Outcome { http_status: status.map(|status| status.as_u16()), timings, trace, ..outcome }
     }
 }
 

@@ -49,7 +49,6 @@ pub(super) fn prepare(
     match (place, name, row.finish()) {
         (Some(place), Some(name), faults) if faults.is_empty() => {
             let client = options.map_or_else(|| probers.client.clone(), |tls| probers.client.with_tls(&tls));
-            let client = client.without_alpn();
             Ok(run::prober(target, Tls { client, place, name, cert_expiry_days }))
         }
         (_, _, faults) => Err(faults),

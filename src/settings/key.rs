@@ -28,6 +28,7 @@ pub(super) struct Key<T> {
 pub(super) enum Form {
     Text,
     Number,
+    Truth,
 }
 
 impl<T> Key<T> {
@@ -46,7 +47,7 @@ impl<T> Key<T> {
 }
 
 /// Name and default of every key.
-pub(super) const ALL: [(&str, &str); 19] = [
+pub(super) const ALL: [(&str, &str); 21] = [
     STATE_DIR.entry(),
     DATABASE_URL.entry(),
     DATABASE_TLS.entry(),
@@ -66,6 +67,8 @@ pub(super) const ALL: [(&str, &str); 19] = [
     NOTIFY_GIVE_UP_AFTER.entry(),
     LOG_CONFIG.entry(),
     WEB_LISTEN.entry(),
+    NOTIFY_SINKS_DIR.entry(),
+    NOTIFY_ALLOW_EXEC.entry(),
 ];
 
 pub(super) const STATE_DIR: Key<Option<PathBuf>> =
@@ -148,6 +151,16 @@ pub(super) const LOG_CONFIG: Key<Option<PathBuf>> =
 
 pub(super) const WEB_LISTEN: Key<Option<SocketAddr>> =
     Key::text("web.listen", "127.0.0.1:8900", "ADDRESS:PORT, or \"\" for none", optional_address);
+
+pub(super) const NOTIFY_SINKS_DIR: Key<Option<PathBuf>> =
+    Key::text("notify.sinks_dir", "", "a directory, or \"\" for none", optional_path);
+
+pub(super) const NOTIFY_ALLOW_EXEC: Key<bool> = Key {
+    form: Form::Truth,
+    ..Key::text("notify.allow_exec", "false", "true or false", |text| {
+        text.parse().map_err(|_| "no such choice".to_owned())
+    })
+};
 
 /// The name of every key.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
@@ -285,6 +298,7 @@ mod tests {
         accepts(&WEB_LISTEN, &["", "[::1]:8900", "0.0.0.0:0"], &["8900", "localhost:8900", "127.0.0.1"]);
         accepts(&PROBE_USER_AGENT, &["a b/1"], &["", "  ", "a\nb", "ä"]);
         accepts(&DAEMON_SOCKET, &["/run/s"], &[""]);
+        accepts(&NOTIFY_ALLOW_EXEC, &["true", "false"], &["True", "yes", "1", ""]);
     }
 
     #[test]

@@ -12,8 +12,8 @@ use figment::{
 use skypunch_actors::domain::Retention;
 
 use super::{
-    Daemon, Database, Fault, Journal, Loaded, Log, Notify, Overrides, Probe, Settings,
-    SettingsError, Surroundings, Web,
+    Daemon, Database, Fault, Journal, Loaded, Log, Notify, Overrides, Probe, Settings, SettingsError,
+    Surroundings, Web,
     key::{self, Form, Key},
     layer::{self, Layer, Origin},
     state_dir,
@@ -148,9 +148,13 @@ fn read(reader: &mut Reader<'_>, surroundings: &Surroundings) -> Result<Settings
             hour: reader.read(&key::HISTORY_HOUR),
             day: reader.read(&key::HISTORY_DAY),
         },
-        notify: Notify { give_up_after: reader.read(&key::NOTIFY_GIVE_UP_AFTER) },
         log: Log { config: reader.read(&key::LOG_CONFIG).map(|path| beside.join(path)) },
         web: Web { listen: reader.read(&key::WEB_LISTEN) },
+        notify: Notify {
+            give_up_after: reader.read(&key::NOTIFY_GIVE_UP_AFTER),
+            sinks_dir: reader.read(&key::NOTIFY_SINKS_DIR).map(|path| beside.join(path)),
+            allow_exec: reader.read(&key::NOTIFY_ALLOW_EXEC),
+        },
         state_dir,
     })
 }
@@ -177,8 +181,10 @@ impl Reader<'_> {
                 let text = number.to_i128().map(|n| n.to_string()).unwrap_or_default();
                 (key.parse)(&text).map_err(|problem| format!("{text}: {problem}"))
             }
+            (Value::Bool(_, truth), Form::Truth) => (key.parse)(&truth.to_string()),
             (_, Form::Text) => Err("must be a text in quotes".to_owned()),
             (_, Form::Number) => Err("must be a whole number".to_owned()),
+            (_, Form::Truth) => Err("must be true or false, without quotes".to_owned()),
         };
         parsed.unwrap_or_else(|problem| {
             let place = match origin {

@@ -43,12 +43,12 @@ pub struct Settings {
     pub probe: Probe,
     /// How long the past is kept.
     pub history: Retention,
-    /// How people are told.
-    pub notify: Notify,
     /// The log.
     pub log: Log,
     /// The HTTP server.
     pub web: Web,
+    /// How people are told.
+    pub notify: Notify,
 }
 
 /// `[database]`
@@ -106,13 +106,6 @@ pub struct Probe {
     pub user_agent: String,
 }
 
-/// `[notify]`
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Notify {
-    /// When a notification that finds no way has expired.
-    pub give_up_after: Duration,
-}
-
 /// `[log]`
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Log {
@@ -125,6 +118,17 @@ pub struct Log {
 pub struct Web {
     /// Where it listens; `None` is nowhere.
     pub listen: Option<SocketAddr>,
+}
+
+/// `[notify]`
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Notify {
+    /// When a notification that finds no way has expired.
+    pub give_up_after: Duration,
+    /// A directory of further kinds of notifiers.
+    pub sinks_dir: Option<PathBuf>,
+    /// Whether rows may name commands.
+    pub allow_exec: bool,
 }
 
 /// What the command line says about the configuration.

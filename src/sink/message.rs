@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use minijinja::{Environment, syntax::SyntaxConfig, value::Serde};
 use serde::Serialize;
-use skypunch_actors::domain::{Alert, Event, Tally, Timings, milliseconds, text};
+use skypunch_actors::domain::{Alert, Event, Notification, Tally, Timings, milliseconds, text};
 use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
+
+use super::{facts::Facts, own::Own};
 
 /// The longest subject, in characters; the body has all of it.
 const SUBJECT_MAX: usize = 200;
@@ -13,7 +15,7 @@ const SUBJECT_MAX: usize = 200;
 const TIME: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC");
 
-/// An alert in words. Nothing in it can break a line or a header: control characters are escaped.
+/// An alert as a mail. Nothing in it can break a line or a header: control characters are escaped.
 #[derive(Clone, Debug)]
 pub(super) struct Message {
     /// One line.
@@ -25,15 +27,39 @@ pub(super) struct Message {
 }
 
 impl Message {
-    /// Words an alert.
-    pub fn of(alert: &Alert) -> Self {
-        let view = View::of(alert);
+    /// Words an alert, as its notifier wants it.
+    pub fn of(notification: &Notification, own: &Own) -> Self {
+        let alert = &*notification.alert;
+        // The time of the event, so that every attempt sends the same.
+        let facts = own.word(Facts::of(notification, alert.at));
+        let subject = match own.has_title() {
+            true => text::cut(&facts.title, SUBJECT_MAX).into_owned(),
+            false => text::cut(&format!("[skypunch] {}", facts.title), SUBJECT_MAX).into_owned(),
+        };
+        let view = match own.has_text() {
+            true => View { lines: facts.text.lines().map(str::to_owned).collect(), ..View::head(alert) },
+            false => View::of(alert),
+        };
         Self {
-            subject: subject(alert),
+            subject,
             text: render("message.txt", include_str!("message.txt"), &view),
             html: render("message.html", include_str!("message.html"), &view),
         }
     }
+}
+
+/// What happened to what, and why, in a line.
+pub(super) fn title(alert: &Alert) -> String {
+    let reason = &alert.outcome.reason;
+    let failed_for = lasted(alert).map(|lasted| format!(" (was failing for {lasted})")).unwrap_or_default();
+    let title = format!("{} {}: {reason}{failed_for}", alert.event.as_str(), alert.target.name);
+    text::escape_controls(&title).into_owned()
+}
+
+/// What a small screen has room for: the reason, and then the rest.
+pub(super) fn brief(alert: &Alert) -> Vec<(&'static str, String)> {
+    const SHOWN: [&str; 7] = ["Reason", "Cause", "When", "Failed since", "Failed for", "URL", "Tags"];
+    details(alert).into_iter().filter(|(label, _)| SHOWN.contains(label)).collect()
 }
 
 /// Renders a template; what ends in `.html` is escaped.
@@ -51,6 +77,8 @@ struct View {
     event: &'static str,
     colour: &'static str,
     headline: String,
+    /// A notifier's own text.
+    lines: Vec<String>,
     sections: Vec<Section>,
     trace: Vec<String>,
 }
@@ -62,12 +90,8 @@ struct Section {
 }
 
 impl View {
-    fn of(alert: &Alert) -> Self {
-        let sections = vec![
-            Section { title: "Target", rows: details(alert) },
-            Section { title: "Timings", rows: timings(alert.outcome.timings) },
-            Section { title: "Statistics", rows: statistics(alert.tally) },
-        ];
+    /// Only what happened to what.
+    fn head(alert: &Alert) -> Self {
         let colour = match alert.event {
             Event::Fail => "#b3261e",
             Event::Recovery => "#146c2e",
@@ -77,18 +101,20 @@ impl View {
             event: alert.event.as_str(),
             colour,
             headline: headline(alert),
-            sections,
-            trace: alert.outcome.trace.lines().collect(),
+            lines: Vec::new(),
+            sections: Vec::new(),
+            trace: Vec::new(),
         }
     }
-}
 
-fn subject(alert: &Alert) -> String {
-    let name = text::escape_controls(&alert.target.name);
-    let reason = &alert.outcome.reason;
-    let failed_for = lasted(alert).map(|lasted| format!(" (was failing for {lasted})")).unwrap_or_default();
-    let subject = format!("[skypunch] {} {name}: {reason}{failed_for}", alert.event.as_str());
-    text::cut(&text::escape_controls(&subject), SUBJECT_MAX).into_owned()
+    fn of(alert: &Alert) -> Self {
+        let sections = vec![
+            Section { title: "Target", rows: details(alert) },
+            Section { title: "Timings", rows: timings(alert.outcome.timings) },
+            Section { title: "Statistics", rows: statistics(alert.tally) },
+        ];
+        Self { sections, trace: alert.outcome.trace.lines().collect(), ..Self::head(alert) }
+    }
 }
 
 fn headline(alert: &Alert) -> String {
@@ -163,7 +189,7 @@ fn moment(at: OffsetDateTime) -> String {
 }
 
 /// A duration in its two largest units: `3 min 20 s`.
-fn span(duration: Duration) -> String {
+pub(super) fn span(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let units = [("d", 86_400, u64::MAX), ("h", 3_600, 24), ("min", 60, 60), ("s", 1, 60)];
     let mut parts = units
@@ -184,7 +210,7 @@ mod tests {
     use std::sync::Arc;
 
     use skypunch_actors::domain::{
-        Cause, Incident, Outcome, Status, Target, TargetDefinition, TargetId, Trace,
+        AlertTarget, Cause, Incident, NotifierId, Outcome, Status, TargetDefinition, TargetId, Trace,
     };
     use time::macros::datetime;
 
@@ -192,10 +218,10 @@ mod tests {
 
     const BEGAN: OffsetDateTime = datetime!(2026-11-22 06:10:58.061 UTC);
 
-    fn target(name: &str) -> Arc<Target> {
+    fn target(name: &str) -> AlertTarget {
         let mut definition = TargetDefinition::new(name, "https://www.google.com/search?a=1&b=<2>");
         definition.options = Some(skypunch_actors::domain::Secret::new(r#"{"tags":["web","dmz"]}"#));
-        Arc::new(definition.read(TargetId(8)).0)
+        AlertTarget::from(&definition.read(TargetId(8)).0)
     }
 
     fn outcome(failure: Option<Cause>, reason: &str) -> Outcome {
@@ -236,6 +262,10 @@ mod tests {
         Alert { event, at, target, status, previous_status, incident, outcome, tally }
     }
 
+    fn message(alert: Alert) -> Message {
+        Message::of(&Notification::new(NotifierId(1), Arc::new(alert)), &Own::default())
+    }
+
     fn failed() -> Alert {
         let outcome = outcome(Some(Cause::Connect), "connection refused by 127.0.0.1:81");
         alert(Event::Fail, "Google Dot COM", outcome)
@@ -252,35 +282,35 @@ mod tests {
 
     #[test]
     fn the_subject_says_what_and_why() {
-        let subject = |alert: &Alert| Message::of(alert).subject;
-        assert_eq!(subject(&failed()), "[skypunch] FAIL Google Dot COM: connection refused by 127.0.0.1:81");
+        let subject = |alert| message(alert).subject;
+        assert_eq!(subject(failed()), "[skypunch] FAIL Google Dot COM: connection refused by 127.0.0.1:81");
         assert_eq!(
-            subject(&recovered()),
+            subject(recovered()),
             "[skypunch] RECOVERY Google Dot COM: 200 OK (was failing for 3 min 20 s)"
         );
-        assert_eq!(subject(&tried()), "[skypunch] TEST Zürich 東京: 200 OK");
+        assert_eq!(subject(tried()), "[skypunch] TEST Zürich 東京: 200 OK");
     }
 
     #[test]
     fn the_text_of_each_event() {
-        insta::assert_snapshot!("text_fail", Message::of(&failed()).text);
-        insta::assert_snapshot!("text_recovery", Message::of(&recovered()).text);
-        insta::assert_snapshot!("text_test", Message::of(&tried()).text);
+        insta::assert_snapshot!("text_fail", message(failed()).text);
+        insta::assert_snapshot!("text_recovery", message(recovered()).text);
+        insta::assert_snapshot!("text_test", message(tried()).text);
     }
 
     #[test]
     fn the_page_of_each_event() {
-        insta::assert_snapshot!("html_fail", Message::of(&failed()).html);
-        insta::assert_snapshot!("html_recovery", Message::of(&recovered()).html);
-        insta::assert_snapshot!("html_test", Message::of(&tried()).html);
+        insta::assert_snapshot!("html_fail", message(failed()).html);
+        insta::assert_snapshot!("html_recovery", message(recovered()).html);
+        insta::assert_snapshot!("html_test", message(tried()).html);
     }
 
     #[test]
     fn nothing_from_outside_breaks_a_line_or_the_page() {
         let evil = "<img src=x>\r\nBcc: eve@example.org\u{202e}\0";
         let outcome = Outcome { reason: evil.to_owned(), ..outcome(Some(Cause::Protocol), evil) };
-        let honest = Message::of(&failed());
-        let Message { subject, text, html } = Message::of(&alert(Event::Fail, evil, outcome));
+        let honest = message(failed());
+        let Message { subject, text, html } = message(alert(Event::Fail, evil, outcome));
         assert!(!subject.contains(char::is_control), "{subject:?}");
         assert_eq!(text.lines().count(), honest.text.lines().count());
         assert!(!html.contains("<img"), "{html}");
@@ -288,8 +318,26 @@ mod tests {
     }
 
     #[test]
+    fn an_own_wording_replaces_the_usual_one() {
+        let options = serde_json::json!({"template": {"title": "{{ target.name }} <b>", "text": "1 < 2\n{{ reason }}"}});
+        let own = Own::read(&mut crate::fields::Fields::of(options.as_object().unwrap()));
+        let Message { subject, text, html } =
+            Message::of(&Notification::new(NotifierId(1), Arc::new(failed())), &own);
+        assert_eq!(subject, "Google Dot COM <b>");
+        assert_eq!(text, "1 < 2\nconnection refused by 127.0.0.1:81\n");
+        assert!(html.contains("1 &lt; 2\nconnection refused") && !html.contains("Timings"), "{html}");
+    }
+
+    #[test]
+    fn what_a_small_screen_shows() {
+        let brief = brief(&recovered());
+        let labels: Vec<&str> = brief.iter().map(|(label, _)| *label).collect();
+        assert_eq!(labels, ["Reason", "When", "Failed since", "Failed for", "URL", "Tags"]);
+    }
+
+    #[test]
     fn an_endless_name_leaves_a_readable_subject() {
-        let subject = Message::of(&alert(Event::Fail, &"x".repeat(255), outcome(None, "y"))).subject;
+        let subject = message(alert(Event::Fail, &"x".repeat(255), outcome(None, "y"))).subject;
         assert_eq!(subject.chars().count(), SUBJECT_MAX);
     }
 

@@ -1,37 +1,53 @@
-//! The kinds of notifiers: a file a kind, and one table from the name to what prepares it.
+//! The kinds of notifiers: a file a kind, and one table from the name to what prepares it. Most kinds are
+//! data, see [`template`].
 
+mod facts;
+mod http;
+mod manual;
 mod message;
+mod own;
 mod smtp;
+mod template;
 mod webhook;
 
 use std::sync::Arc;
 
 use rustls::{RootCertStore, pki_types::CertificateDer};
+use serde_json::{Map, Value};
 use skypunch_actors::{
-    domain::{Fault, NotifierDefinition, Params, text},
+    domain::{Fault, NotifierDefinition, Params, Secret, text},
     port::{Clock, SinkBuilder, SinkFactory},
 };
 
-use crate::net::Client;
+use self::template::Pacer;
+pub use self::{
+    manual::{Manual, ParamManual, Public},
+    template::{Catalogue, FileFault, KindsError},
+};
+use crate::{
+    fields::Fields,
+    net::{Client, TlsOptions},
+};
 
 /// What the table knows of a kind.
 struct Kind {
     /// What the column `type` says.
     name: &'static str,
-    /// The parameters that may be shown.
-    public_params: &'static [&'static str],
-    prepare: fn(&Sinks, &NotifierDefinition, &Params) -> Result<SinkBuilder, Vec<Fault>>,
+    manual: fn() -> Manual,
+    prepare: Prepare,
 }
 
-/// Every kind, a line each.
+type Prepare = fn(&Sinks, &NotifierDefinition, &Params, &mut Fields<'_>) -> Result<SinkBuilder, Vec<Fault>>;
+
+/// Every kind that is no file, a line each.
 const KINDS: &[Kind] = &[
-    Kind { name: smtp::KIND, public_params: smtp::PUBLIC_PARAMS, prepare: smtp::prepare },
-    Kind { name: webhook::KIND, public_params: &[], prepare: webhook::prepare },
+    Kind { name: smtp::KIND, manual: smtp::manual, prepare: smtp::prepare },
+    Kind { name: webhook::KIND, manual: webhook::manual, prepare: webhook::prepare },
 ];
 
-/// The parameters of `kind` that may be shown to people: all others are secrets.
-pub fn public_params(kind: &str) -> &'static [&'static str] {
-    find(kind).map_or(&[], |kind| kind.public_params)
+/// The names of the kinds that are no files, and that no file can replace.
+pub fn built_in() -> Vec<&'static str> {
+    KINDS.iter().map(|kind| kind.name).collect()
 }
 
 fn find(name: &str) -> Option<&'static Kind> {
@@ -43,6 +59,8 @@ pub struct Sinks {
     roots: Vec<CertificateDer<'static>>,
     client: Client,
     clock: Arc<dyn Clock>,
+    catalogue: Catalogue,
+    pacer: Arc<Pacer>,
 }
 
 impl Sinks {
@@ -51,32 +69,86 @@ impl Sinks {
     pub fn new(roots: Vec<CertificateDer<'static>>, clock: Arc<dyn Clock>) -> Self {
         let readable = |root: &CertificateDer<'static>| RootCertStore::empty().add(root.clone()).is_ok();
         let client = Client::new(&roots);
-        Self { roots: roots.into_iter().filter(readable).collect(), client, clock }
+        let roots = roots.into_iter().filter(readable).collect();
+        Self { roots, client, clock, catalogue: Catalogue::compiled_in(), pacer: Arc::default() }
+    }
+
+    /// The same, with these files.
+    pub fn knowing(self, catalogue: Catalogue) -> Self {
+        Self { catalogue, ..self }
+    }
+
+    /// What people are told of every kind, by name.
+    pub fn manuals(&self) -> Vec<Manual> {
+        let files = self.catalogue.names().filter_map(|name| self.catalogue.find(name));
+        let mut manuals: Vec<Manual> = files.map(|kind| kind.manual()).collect();
+        manuals.extend(KINDS.iter().map(|kind| (kind.manual)()));
+        manuals.sort_by(|a, b| a.kind.cmp(&b.kind));
+        manuals
+    }
+
+    /// What of a row of this kind may be shown to people.
+    pub fn public(&self, kind: &str) -> Public {
+        let built_in = find(kind).map(|kind| (kind.manual)());
+        let manual = built_in.or_else(|| Some(self.catalogue.find(kind)?.manual()));
+        manual.map(|manual| manual.public()).unwrap_or_default()
+    }
+
+    /// The client of a row, which may want its TLS otherwise.
+    fn client(&self, options: &mut Fields<'_>) -> Client {
+        match options.raw("tls").filter(|tls| !tls.is_null()).map(TlsOptions::read) {
+            None => self.client.clone(),
+            Some(Ok(tls)) => self.client.with_tls(&tls),
+            Some(Err(faults)) => {
+                options.extend(faults);
+                self.client.clone()
+            }
+        }
     }
 }
 
 impl SinkFactory for Sinks {
     fn prepare(&self, definition: &NotifierDefinition, params: &Params) -> Result<SinkBuilder, Vec<Fault>> {
-        let kind = find(&definition.kind).ok_or_else(|| vec![unknown(&definition.kind)])?;
-        let built = (kind.prepare)(self, definition, params);
-        match options_fault(kind, definition) {
-            Some(fault) => Err([vec![fault], built.err().unwrap_or_default()].concat()),
-            None => built,
+        let file = self.catalogue.find(&definition.kind);
+        let built_in = find(&definition.kind);
+        if file.is_none() && built_in.is_none() {
+            return Err(vec![self.unknown(&definition.kind)]);
         }
+        let object = read_options(definition.options.as_ref()).map_err(|fault| vec![fault])?;
+        let mut options = Fields::of(&object);
+        let built = match (built_in, file) {
+            (Some(kind), _) => (kind.prepare)(self, definition, params, &mut options),
+            (None, Some(kind)) => template::prepare(self, kind, definition, params, &mut options),
+            (None, None) => unreachable!("an unknown kind was refused"),
+        };
+        let of_options = options.finish();
+        if of_options.is_empty() {
+            return built;
+        }
+        let of_options = of_options.into_iter().map(|problem| Fault::new("options", problem));
+        Err(of_options.chain(built.err().unwrap_or_default()).collect())
     }
 }
 
-/// No kind has options yet, and one that is ignored would be taken for one that works.
-fn options_fault(kind: &Kind, definition: &NotifierDefinition) -> Option<Fault> {
-    let options = definition.options.as_ref().map_or("", |options| options.expose().trim());
-    let none = matches!(options, "" | "null" | "{}");
-    (!none).then(|| Fault::new("options", format!("{} has no options", kind.name)))
+impl Sinks {
+    fn unknown(&self, name: &str) -> Fault {
+        let known: Vec<&str> = built_in().into_iter().chain(self.catalogue.names()).collect();
+        let shown = text::reason(&text::cut(name, 40));
+        Fault::new("type", format!("`{shown}` is not known: {}", known.join(", ")))
+    }
 }
 
-fn unknown(name: &str) -> Fault {
-    let known: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
-    let shown = text::reason(&text::cut(name, 40));
-    Fault::new("type", format!("`{shown}` is not known: {}", known.join(", ")))
+fn read_options(column: Option<&Secret>) -> Result<Map<String, Value>, Fault> {
+    let text = column.map_or("", Secret::expose).trim();
+    if text.is_empty() {
+        return Ok(Map::new());
+    }
+    match serde_json::from_str(text) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(Value::Null) => Ok(Map::new()),
+        Ok(_) => Err(Fault::new("options", "must be a JSON object")),
+        Err(e) => Err(Fault::new("options", format!("not JSON (line {}, column {})", e.line(), e.column()))),
+    }
 }
 
 #[cfg(test)]
@@ -110,22 +182,58 @@ mod tests {
 
     #[test]
     fn an_option_is_not_silently_ignored() {
-        for (kind, address, params) in
-            [("SMTP", "a@example.org", "server=m"), ("WEBHOOK", "https://example.org/", "")]
-        {
+        let url = "https://example.org/";
+        for (kind, address, params, known) in [
+            ("SMTP", "a@example.org", "server=m", "template"),
+            ("WEBHOOK", url, "", "tls"),
+            ("SLACK", url, "", "template, tls"),
+        ] {
             let mut definition = NotifierDefinition::new("ops", kind, address);
-            definition.options = Some(Secret::new(r#"{"tls":{}}"#));
-            let faults = read(&definition, params).err().unwrap();
-            assert_eq!(Fault::join(&faults), format!("options: {kind} has no options"));
-            definition.options = Some(Secret::new(" {} "));
-            assert!(read(&definition, params).is_ok());
+            let mut faults = |options: &str| {
+                definition.options = Some(Secret::new(options));
+                read(&definition, params).err().map(|faults| Fault::join(&faults)).unwrap_or_default()
+            };
+            assert_eq!(
+                faults(r#"{"nonsense":1}"#),
+                format!("options: unknown option `nonsense`: known are {known}")
+            );
+            assert_eq!(faults(" {} "), "");
+            assert_eq!(faults("null"), "");
+            assert_eq!(faults("[]"), "options: must be a JSON object");
+            assert_eq!(faults("{"), "options: not JSON (line 1, column 1)");
         }
     }
 
     #[test]
+    fn all_faults_of_a_row_are_named_at_once() {
+        let mut definition = NotifierDefinition::new("ops", "slack", "hunter2");
+        definition.options = Some(Secret::new(r#"{"template":"{{ x","tls":{"verify":1}}"#));
+        let faults = Fault::join(&read(&definition, "colour=red").err().unwrap());
+        for told in [
+            "`template` cannot be used",
+            "`tls.verify`",
+            "`colour` is not known",
+            "address: is not an absolute URL",
+        ] {
+            assert!(faults.contains(told), "{faults}");
+        }
+        assert!(!faults.contains("hunter2"), "{faults}");
+    }
+
+    #[test]
     fn no_kind_shows_its_password() {
-        assert!(public_params("smtp").contains(&"user"));
-        assert!(!public_params("smtp").contains(&"password"));
-        assert!(public_params("pigeon").is_empty());
+        let sinks = Sinks::new(Vec::new(), Arc::new(TestClock::default()));
+        let Public { address, params } = sinks.public("smtp");
+        assert!(address && params.contains(&"user".to_owned()) && !params.contains(&"password".to_owned()));
+        assert!(!sinks.public("webhook").address && !sinks.public("slack").address);
+        assert_eq!(sinks.public("pigeon"), Public::default());
+    }
+
+    #[test]
+    fn every_kind_can_be_told_of() {
+        let sinks = Sinks::new(Vec::new(), Arc::new(TestClock::default()));
+        let manuals = sinks.manuals();
+        let names: Vec<&str> = manuals.iter().map(|manual| manual.kind.as_str()).collect();
+        assert!(names.is_sorted() && names.len() > KINDS.len(), "{names:?}");
     }
 }

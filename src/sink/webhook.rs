@@ -11,7 +11,7 @@ use std::{sync::Arc, time::Duration};
 
 use actix_http::{
     Method, StatusCode,
-    header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT},
+    header::{self, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
@@ -20,16 +20,21 @@ use ring::hmac;
 use serde::Serialize;
 use skypunch_actors::{
     domain::{
-        Alert, Cause, Event, Fault, Incident, MASK, Notification, NotifierDefinition, Params, Secret, Status,
+        Alert, Cause, Event, Fault, Incident, Notification, NotifierDefinition, Params, Secret, Status,
         TimingsMs, text,
     },
     port::{Clock, Receipt, Sink, SinkBuilder, SinkError, Tracer},
 };
-use time::{OffsetDateTime, UtcOffset, format_description::BorrowedFormatItem, macros::format_description};
+use time::OffsetDateTime;
 use tokio::time::timeout;
 
-use super::Sinks;
+use super::{
+    Sinks,
+    http::{ANSWER_WITHIN, USER_AGENT, retry_after, rfc3339, show, tokens, transient},
+    manual::{Manual, ParamManual},
+};
 use crate::{
+    fields::Fields,
     net::{Client, Endpoint, EndpointError, Progress, Request},
     secret,
 };
@@ -37,15 +42,8 @@ use crate::{
 /// What the column `type` says.
 pub(super) const KIND: &str = "WEBHOOK";
 
-const USER_AGENT_SENT: &str = concat!("skypunch/", env!("CARGO_PKG_VERSION"));
 /// The most of an answer that is read, in bytes.
 const ANSWER_MAX: usize = 4_096;
-/// The most of an answer that is shown, in characters.
-const ANSWER_SHOWN: usize = 200;
-/// The status says it all; its text is waited for no longer than this.
-const ANSWER_WITHIN: Duration = Duration::from_secs(1);
-/// A part of the URL from this length on may be a token.
-const TOKEN_MIN: usize = 4;
 /// Before the base64 of a secret of the specification.
 const SECRET_PREFIX: &str = "whsec_";
 
@@ -54,7 +52,9 @@ pub(super) fn prepare(
     sinks: &Sinks,
     definition: &NotifierDefinition,
     params: &Params,
+    options: &mut Fields<'_>,
 ) -> Result<SinkBuilder, Vec<Fault>> {
+    let client = sinks.client(options);
     let mut faults = Vec::new();
     let address = definition.address.expose();
     let endpoint = Endpoint::parse(address).map_err(|error| faults.push(address_fault(&error))).ok();
@@ -68,9 +68,22 @@ pub(super) fn prepare(
     let (Some(endpoint), true) = (endpoint, faults.is_empty()) else {
         return Err(faults);
     };
-    let (client, clock) = (sinks.client.clone(), Arc::clone(&sinks.clock));
+    let clock = Arc::clone(&sinks.clock);
     let tokens = tokens(address);
     Ok(Box::new(move || Box::new(WebhookSink { client, clock, endpoint, tokens, secret })))
+}
+
+/// What people are told of the kind.
+pub(super) fn manual() -> Manual {
+    let param = ParamManual::new;
+    Manual {
+        kind: KIND.to_owned(),
+        title: "Webhook (JSON)".to_owned(),
+        docs: "https://www.standardwebhooks.com".to_owned(),
+        note: String::new(),
+        address: param("address", "the URL").required("https://hooks.example.org/skypunch").secret(),
+        params: vec![param("secret", "the key of the signature; without it, nothing is signed").secret()],
+    }
 }
 
 fn address_fault(error: &EndpointError) -> Fault {
@@ -100,13 +113,14 @@ impl Sink for WebhookSink {
             let request = self.request(notification, now).await?;
             let mut progress = Progress::new(Tracer::start(&self.clock));
             let answer = self.client.send(request, &mut progress).await;
-            let answer = answer.map_err(|error| transient(error.to_string(), None))?;
+            let answer = answer.map_err(|error| transient(&error.to_string(), None))?;
             let (status, line) = (answer.status, answer.status_line());
             let retry_after = retry_after(&answer.headers, now);
             let reading = timeout(ANSWER_WITHIN, answer.read(ANSWER_MAX, &mut progress));
             // What cannot be read is not shown: the status has said it all.
             let body = reading.await.ok().and_then(Result::ok).unwrap_or_default();
-            classify(status, text::reason(&self.show(&line, &body)), retry_after)
+            let said = String::from_utf8_lossy(&body);
+            classify(status, show(&line, &said, &self.tokens), retry_after)
         })
     }
 }
@@ -126,38 +140,14 @@ impl WebhookSink {
         set("webhook-timestamp", &timestamp);
         if let Some(secret) = &self.secret {
             let secret = secret::resolve_off_thread(secret).await;
-            let secret = secret.map_err(|error| transient(format!("params: secret: {error}"), None))?;
-            let key = key_of(&secret).map_err(|problem| transient(format!("params: {problem}"), None))?;
+            let secret = secret.map_err(|error| transient(&format!("params: secret: {error}"), None))?;
+            let key = key_of(&secret).map_err(|problem| transient(&format!("params: {problem}"), None))?;
             set("webhook-signature", &sign(&key, &id, &timestamp, &body));
         }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(USER_AGENT, HeaderValue::from_static(USER_AGENT_SENT));
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         Ok(Request::new(self.endpoint.clone(), Method::POST, headers, Bytes::from(body)))
     }
-
-    /// What the receiver answered, without the parts of the URL that it may have echoed.
-    fn show(&self, status_line: &str, body: &[u8]) -> String {
-        let mut shown = format!("{status_line}: {}", String::from_utf8_lossy(body).trim());
-        for token in &self.tokens {
-            shown = shown.replace(token.expose(), MASK);
-        }
-        // Cut last: half a token would not be recognised.
-        text::cut(shown.trim_end_matches([':', ' ']), ANSWER_SHOWN).into_owned()
-    }
-}
-
-/// Every part of path and query that may be a token, the longest first.
-fn tokens(address: &str) -> Vec<Secret> {
-    let behind = address.split_once("://").map_or(address, |(_, behind)| behind);
-    let target = behind.find(['/', '?', '#']).map_or("", |at| &behind[at..]);
-    let mut parts: Vec<&str> =
-        target.split(['/', '?', '&', '=', '#']).filter(|part| part.len() >= TOKEN_MIN).collect();
-    parts.sort_by_key(|part| std::cmp::Reverse(part.len()));
-    parts.into_iter().map(Secret::new).collect()
-}
-
-fn transient(reason: String, retry_after: Option<Duration>) -> SinkError {
-    SinkError::Transient { reason: text::reason(&reason), retry_after }
 }
 
 /// A client error will not heal by itself; anything else may.
@@ -169,20 +159,9 @@ fn classify(
     let refusal = format!("the receiver answered {answered}");
     match status.as_u16() {
         200..=299 => Ok(Receipt(answered)),
-        408 | 429 | 500.. => Err(transient(refusal, retry_after)),
+        408 | 429 | 500.. => Err(transient(&refusal, retry_after)),
         _ => Err(SinkError::Permanent(refusal)),
     }
-}
-
-/// `Retry-After` is a number of seconds or a date.
-fn retry_after(headers: &HeaderMap, now: OffsetDateTime) -> Option<Duration> {
-    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let at = OffsetDateTime::from(httpdate::parse_http_date(value).ok()?);
-    // A date that has passed is no wait.
-    Some((at - now).try_into().unwrap_or_default())
 }
 
 /// The key in a secret: base64 behind `whsec_`, any other text as it is. What is only named by `env:` or
@@ -289,16 +268,11 @@ impl IncidentBody {
     }
 }
 
-const RFC3339_MILLIS: &[BorrowedFormatItem<'_>] =
-    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-
-fn rfc3339(at: OffsetDateTime) -> String {
-    at.to_offset(UtcOffset::UTC).format(RFC3339_MILLIS).expect("every time has a date")
-}
-
 #[cfg(test)]
 mod tests {
-    use skypunch_actors::domain::{Outcome, Tally, TargetDefinition, TargetId, Timings, Trace};
+    use skypunch_actors::domain::{
+        AlertTarget, NotifierId, Outcome, Tally, TargetDefinition, TargetId, Timings, Trace,
+    };
     use time::macros::datetime;
 
     use super::*;
@@ -331,6 +305,7 @@ mod tests {
         };
         let notification = Notification {
             id: "019b7cc1-0d00-7000-8000-000000000007".parse().unwrap(),
+            notifier: NotifierId(1),
             alert: Arc::new(alert),
         };
         serde_json::to_string_pretty(&Body::of(&notification, AT + Duration::from_secs(90))).unwrap()
@@ -338,7 +313,7 @@ mod tests {
 
     #[test]
     fn the_body_of_each_event_is_as_promised() {
-        let incident = Incident { id: 7, started_at: AT, ended_at: None };
+        let incident = Incident { id: 7, started_at: AT, ended_at: None, failed_probes: 1 };
         insta::assert_snapshot!("body_fail", body(Event::Fail, Some(incident)));
         let over = incident.end(AT + Duration::from_secs(60));
         insta::assert_snapshot!("body_recovery", body(Event::Recovery, Some(over)));
@@ -356,26 +331,5 @@ mod tests {
             br#"{"test": 2432232314}"#,
         );
         assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
-    }
-
-    #[test]
-    fn a_time_to_retry_is_a_number_or_a_date() {
-        let wait = |value: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(RETRY_AFTER, HeaderValue::from_static(value));
-            retry_after(&headers, datetime!(1994-11-06 08:49:00 UTC))
-        };
-        assert_eq!(wait("120"), Some(Duration::from_secs(120)));
-        assert_eq!(wait("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::from_secs(37)));
-        assert_eq!(wait("Sun, 06 Nov 1994 08:48:37 GMT"), Some(Duration::ZERO));
-        assert_eq!(wait("soon"), None);
-    }
-
-    #[test]
-    fn tokens_are_every_long_part_of_path_and_query() {
-        let found = tokens("https://example.org:80/hooks/T0/s3cretpath?key=s3cret&x=1#s3cretfragment");
-        let found: Vec<_> = found.iter().map(Secret::expose).collect();
-        assert_eq!(found, ["s3cretfragment", "s3cretpath", "s3cret", "hooks"]);
-        assert!(tokens("https://example.org").is_empty());
     }
 }

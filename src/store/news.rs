@@ -44,7 +44,8 @@ pub(super) fn incidents(batch: &Batch) -> (Vec<IncidentRow<'_>>, Vec<Latest>) {
                 .and_modify(|row: &mut IncidentRow<'_>| row.incident = incident)
                 .or_insert(IncidentRow { target, incident, beginning });
         }
-        if let Some(Incident { id, started_at, ended_at, .. }) = news.incidents.last().map(|last| last.incident)
+        if let Some(Incident { id, started_at, ended_at, .. }) =
+            news.incidents.last().map(|last| last.incident)
         {
             latest.push(Latest { target, incident: id, at: ended_at.unwrap_or(started_at) });
         }

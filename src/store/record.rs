@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use skypunch_actors::{
     domain::{
-        Delivery, HistoryMinute, Incident, NotifierId, Period, RawResult, Resolution, Rollup, Sketch, TargetId,
-        Totals,
+        Delivery, HistoryMinute, Incident, NotifierId, Period, RawResult, Resolution, Rollup, Sketch,
+        TargetId, Totals,
     },
     port::{IncidentRow, NotificationFilter, NotificationRow, RollupRow, Stale},
 };

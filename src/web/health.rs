@@ -42,7 +42,8 @@ pub(super) async fn answer(health: Data<Health>) -> HttpResponse {
     let persistence = persistence.ok();
     if let Some(persistence) = &persistence {
         problems.extend(persistence.away.as_ref().map(|away| told("the database is away", away)));
-        problems.extend(persistence.journal_away.as_ref().map(|away| told("the journal is not written", away)));
+        problems
+            .extend(persistence.journal_away.as_ref().map(|away| told("the journal is not written", away)));
     }
 
     let well = problems.is_empty();

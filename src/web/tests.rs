@@ -46,7 +46,13 @@ impl Handler<GetPersistence> for Core {
             if hangs {
                 std::future::pending::<()>().await;
             }
-            Persistence { backend: "sqlite", away, journal_away, targets: [0, 3, 1, 0], ..Persistence::default() }
+            Persistence {
+                backend: "sqlite",
+                away,
+                journal_away,
+                targets: [0, 3, 1, 0],
+                ..Persistence::default()
+            }
         })
     }
 }
@@ -137,7 +143,7 @@ async fn a_journal_that_is_not_written_is_a_problem() {
 
 #[actix::test]
 async fn an_actor_that_hangs_or_is_gone_is_a_problem() {
-    let web = serve(&Core { away: false, hangs: true }.start());
+    let web = serve(&Core { hangs: true, ..Core::default() }.start());
     assert_eq!(get(&web, "/healthz").await.1["problems"], json!(["the persister does not answer"]));
 
     let elsewhere = Arbiter::new();

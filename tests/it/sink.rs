@@ -6,8 +6,8 @@ use mail_parser::MessageParser;
 use skypunch::sink::Sinks;
 use skypunch_actors::{
     domain::{
-        Alert, Cause, Event, Incident, Notification, NotifierDefinition, Outcome, Params, Secret, Status,
-        Tally, TargetDefinition, TargetId,
+        Alert, AlertTarget, Cause, Event, Incident, Notification, NotifierDefinition, NotifierId, Outcome,
+        Params, Secret, Status, Tally, TargetDefinition, TargetId,
     },
     port::{Receipt, Sink, SinkError, SinkFactory},
     testing::TestClock,
@@ -21,16 +21,19 @@ use crate::support::postfix::{self, PASSWORD, Postfix, USER};
 fn notification(name: &str, reason: &str) -> Notification {
     let definition = TargetDefinition::new(name, "http://localhost:81/");
     let at = datetime!(2026-11-22 06:10:58.061 UTC);
-    Notification::new(Arc::new(Alert {
-        event: Event::Fail,
-        at,
-        target: Arc::new(definition.read(TargetId(8)).0),
-        status: Status::Fail,
-        previous_status: Status::Pass,
-        incident: Some(Incident::begin(at, 0)),
-        outcome: Arc::new(Outcome { reason: reason.to_owned(), ..Outcome::fail(Cause::Connect, "") }),
-        tally: Tally::default(),
-    }))
+    Notification::new(
+        NotifierId(1),
+        Arc::new(Alert {
+            event: Event::Fail,
+            at,
+            target: AlertTarget::from(&definition.read(TargetId(8)).0),
+            status: Status::Fail,
+            previous_status: Status::Pass,
+            incident: Some(Incident::begin(at, 0)),
+            outcome: Arc::new(Outcome { reason: reason.to_owned(), ..Outcome::fail(Cause::Connect, "") }),
+            tally: Tally::default(),
+        }),
+    )
 }
 
 fn refusal() -> Notification {

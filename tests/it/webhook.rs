@@ -6,8 +6,8 @@ use rustls::pki_types::CertificateDer;
 use skypunch::sink::Sinks;
 use skypunch_actors::{
     domain::{
-        Alert, Cause, Event, Fault, Notification, NotifierDefinition, Outcome, Params, Status, Tally,
-        TargetDefinition, TargetId,
+        Alert, AlertTarget, Cause, Event, Fault, Notification, NotifierDefinition, NotifierId, Outcome,
+        Params, Status, Tally, TargetDefinition, TargetId,
     },
     port::{Clock, Receipt, Sink, SinkError, SinkFactory},
     testing::TestClock,
@@ -20,16 +20,19 @@ use crate::support::{
 
 fn notification() -> Notification {
     let definition = TargetDefinition::new("Zürich", "http://localhost:81/");
-    Notification::new(Arc::new(Alert {
-        event: Event::Fail,
-        at: TestClock::default().now(),
-        target: Arc::new(definition.read(TargetId(8)).0),
-        status: Status::Fail,
-        previous_status: Status::Pass,
-        incident: None,
-        outcome: Arc::new(Outcome::fail(Cause::Connect, "connection refused by 127.0.0.1:81")),
-        tally: Tally::default(),
-    }))
+    Notification::new(
+        NotifierId(1),
+        Arc::new(Alert {
+            event: Event::Fail,
+            at: TestClock::default().now(),
+            target: AlertTarget::from(&definition.read(TargetId(8)).0),
+            status: Status::Fail,
+            previous_status: Status::Pass,
+            incident: None,
+            outcome: Arc::new(Outcome::fail(Cause::Connect, "connection refused by 127.0.0.1:81")),
+            tally: Tally::default(),
+        }),
+    )
 }
 
 fn plan(address: &str, params: &str, roots: Vec<CertificateDer<'static>>) -> Result<Box<dyn Sink>, String> {

@@ -7,9 +7,7 @@ use tokio::time::timeout;
 
 use super::{
     Subject,
-    given::{
-        NODE, NOON, OTHER_NODE, add_target, answered, only, record, result, rollups, targets, write,
-    },
+    given::{NODE, NOON, OTHER_NODE, add_target, answered, only, record, result, rollups, targets, write},
 };
 use crate::{
     domain::{Cause, Period, RawResult, Resolution, Rollup, Status, TargetId, minutes},
@@ -129,7 +127,8 @@ pub async fn a_history_write_that_was_given_up_counts_once(Subject { store, .. }
         if timeout(patience, store.write_minutes(NODE, number..=number, &sent)).await.is_err() {
             store.write_minutes(NODE, number..=number, &sent).await.expect("minutes are written");
         }
-        let done: u64 = rollups(store, Resolution::Minute, home).await.iter().map(|row| row.rollup.done).sum();
+        let done: u64 =
+            rollups(store, Resolution::Minute, home).await.iter().map(|row| row.rollup.done).sum();
         assert_eq!(done, 90 * number);
     }
     assert_eq!(results(store, home).await.len(), 90 * 40);
@@ -139,7 +138,10 @@ pub async fn a_history_write_that_was_given_up_counts_once(Subject { store, .. }
 pub async fn rows_and_history_follow_a_journal_by_themselves(Subject { store, .. }: &Subject) {
     let home = add_target(store, "home").await;
     write(store, 7, [(home, answered(200, None))]).await;
-    store.write_minutes(NODE, 2..=4, &minutes([result(home, seconds(1))])).await.expect("minutes are written");
+    store
+        .write_minutes(NODE, 2..=4, &minutes([result(home, seconds(1))]))
+        .await
+        .expect("minutes are written");
     let progress = async || store.progress(NODE).await.expect("it can be read");
     assert_eq!(progress().await, Progress { rows: 7, history: 4 });
     record(store, 9, &[]).await;
@@ -220,7 +222,8 @@ pub async fn rollups_are_read_by_pages_of_targets(Subject { store, .. }: &Subjec
     let (mut after, mut seen) = (TargetId(0), Vec::new());
     loop {
         let page = Targets::After { id: after, most: 2 };
-        let rows = store.rollups(Resolution::Minute, NOON, NOON + HOUR, page).await.expect("they can be read");
+        let rows =
+            store.rollups(Resolution::Minute, NOON, NOON + HOUR, page).await.expect("they can be read");
         let Some(last) = rows.last() else { break };
         after = last.target;
         seen.extend(rows.iter().map(|row| (row.target, row.start, row.rollup.done)));

@@ -8,8 +8,8 @@ use tokio::time::timeout;
 use super::{
     Subject,
     given::{
-        NODE, OTHER_NODE, add_notifier, add_target, answered, deliver, edge_to_fail, edge_to_pass, failed, incident,
-        notification, notifications, notifiers, notify, only, packet, targets, write, write_packet,
+        NODE, OTHER_NODE, add_notifier, add_target, answered, deliver, edge_to_fail, edge_to_pass, failed,
+        incident, notification, notifications, notifiers, notify, only, packet, targets, write, write_packet,
     },
 };
 use crate::{

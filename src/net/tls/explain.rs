@@ -32,13 +32,16 @@ pub(super) fn explain(error: &io::Error, name: &ServerName<'_>, peer: SocketAddr
 
 /// What the peer did to TLS, during the handshake or after it.
 pub(in crate::net) fn explain_tls(error: &TlsError, peer: SocketAddr) -> String {
-    use AlertDescription::{CertificateRequired, ProtocolVersion as NoVersion};
+    use AlertDescription::{CertificateRequired, NoApplicationProtocol, ProtocolVersion as NoVersion};
     use PeerIncompatible::{ServerDoesNotSupportTls12Or13, ServerTlsVersionIsDisabledByOurConfig};
     match error {
         TlsError::InvalidMessage(InvalidMessage::InvalidContentType) => {
             format!("{peer} does not speak TLS: plain HTTP answered on a TLS port")
         }
         TlsError::AlertReceived(CertificateRequired) => format!("{peer} demands a client certificate"),
+        TlsError::AlertReceived(NoApplicationProtocol) => {
+            format!("{peer} speaks no version of HTTP that is allowed (ALPN)")
+        }
         TlsError::AlertReceived(NoVersion)
         | TlsError::PeerIncompatible(ServerDoesNotSupportTls12Or13 | ServerTlsVersionIsDisabledByOurConfig) =>
         {

@@ -4,7 +4,7 @@ mod certificate;
 mod explain;
 mod options;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{fmt, net::SocketAddr, sync::Arc};
 
 use rustls::{
     ClientConfig, ProtocolVersion, RootCertStore,
@@ -54,6 +54,13 @@ pub struct Session {
     pub certificates: Vec<Certificate>,
 }
 
+impl fmt::Display for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.version)?;
+        self.alpn.as_ref().map_or(Ok(()), |protocol| write!(f, ", {protocol} by ALPN"))
+    }
+}
+
 impl Tls {
     pub(super) fn new(trusted: &[CertificateDer<'static>]) -> Self {
         let mut roots = RootCertStore::empty();
@@ -74,17 +81,13 @@ impl Tls {
         }
     }
 
-    /// The same, which names no protocol: a server of another than HTTP may refuse ours.
-    pub(super) fn without_alpn(&self) -> Self {
-        let mut config = ClientConfig::clone(&self.config);
-        config.alpn_protocols.clear();
-        Self { config: Arc::new(config), ..self.clone() }
-    }
-
+    /// Shakes hands for `name`. The server may choose one of `protocols` by ALPN; none is named where there is
+    /// no HTTP, since a server of another protocol may refuse ours.
     pub(super) async fn handshake(
         &self,
         stream: TcpStream,
         name: &ServerName<'static>,
+        protocols: &[&str],
         peer: SocketAddr,
         progress: &mut Progress,
     ) -> Result<(TlsStream<TcpStream>, Session), NetError> {
@@ -97,6 +100,7 @@ impl Tls {
         let begun = Instant::now();
         let name = self.server_name.as_ref().unwrap_or(name);
         let connector = TlsConnector::from(Arc::clone(&self.config));
+        let connector = connector.with_alpn(protocols.iter().map(|name| name.as_bytes().to_vec()).collect());
         let shaken = connector.connect(name.clone(), stream).await;
         let stream = shaken.map_err(|error| NetError::Tls(explain(&error, name, peer)))?;
         let took = begun.elapsed();
@@ -127,7 +131,6 @@ fn config(roots: &Arc<RootCertStore>, options: &TlsOptions) -> ClientConfig {
             builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(identity))))
         }
     };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     // A resumed session would not show its certificate, which is half of what is probed.
     config.resumption = Resumption::disabled();
     config

@@ -77,7 +77,7 @@ pub(super) trait Auth: Send {
     ) -> LocalBoxFuture<'a, Result<Option<(HeaderName, HeaderValue)>, AuthError>>;
 
     /// Hears that the target answered 401, with these headers, and says whether it is worth to authorize
-    /// and ask once more. Asked at most once for each request that was authorized.
+    /// and ask once more. Asked at most once a probe.
     fn refused(&self, _headers: &HeaderMap, _progress: &mut Progress) -> bool {
         false
     }

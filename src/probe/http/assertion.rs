@@ -135,6 +135,14 @@ impl Assertion {
     pub(super) fn wants_body(&self) -> bool {
         !matches!(self, Self::Header(..))
     }
+
+    /// The header that it is about, if it is about one.
+    pub(super) fn header(&self) -> Option<&HeaderName> {
+        match self {
+            Self::Header(name, _) => Some(name),
+            Self::Body(_) | Self::Json(_) => None,
+        }
+    }
 }
 
 /// An answer as assertions see it.

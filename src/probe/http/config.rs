@@ -26,8 +26,6 @@ const METHODS: [Method; 7] =
 pub(super) struct Config {
     /// Speaks as the options want it.
     pub(super) client: Client,
-    /// As it is shown, without credentials.
-    pub(super) url: String,
     pub(super) timeout: Duration,
     pub(super) expected: PassResult,
     pub(super) auth: Box<dyn Auth>,
@@ -69,8 +67,10 @@ impl Config {
         else {
             return Err(faults);
         };
-        let (url, timeout, user_agent) = (target.url.clone(), target.timeout, probers.user_agent.clone());
-        Ok(Self { client, url, timeout, expected, auth, options, endpoint, method, user_agent })
+        // The endpoints of tokens are not the target, and are spoken to as ever.
+        let client = client.speaking(options.http_version);
+        let (timeout, user_agent) = (target.timeout, probers.user_agent.clone());
+        Ok(Self { client, timeout, expected, auth, options, endpoint, method, user_agent })
     }
 
     /// Where each probe begins.

@@ -1,4 +1,4 @@
-//! `http` and `https`: one request over a fresh connection, judged by its answer.
+//! `http` and `https`: one request, judged by its answer.
 //!
 //! Everything from DNS to the last byte of the body happens within the target's timeout. The body is read
 //! up to `body_limit`; one that ends too soon is a failure, a longer one is not.
@@ -6,6 +6,9 @@
 //! Redirects are followed only where `follow_redirects` says so: then each timing is the sum over all hops,
 //! and what the row sends in confidence (credentials, headers of its own) stays with the scheme, host and
 //! port of its URL. A body goes along where the method does, as 307 and 308 have it.
+//!
+//! Each request has a connection of its own, unless `connection` says `reuse`: then one that an answer was read
+//! from to its end is kept for the next request to the same scheme, host and port.
 //!
 //! What fails is judged in this order: connection, status, body, `cert_expiry_days`; then `max_response_ms`
 //! and the assertions, which are all looked at and named together.
@@ -19,21 +22,28 @@ mod scrub;
 
 use std::rc::Rc;
 
-use actix_http::StatusCode;
+use actix_http::{
+    StatusCode,
+    header::{HeaderMap, HeaderValue},
+};
 use futures_util::future::LocalBoxFuture;
 use skypunch_actors::{
-    domain::{Cause, Fault, Outcome, PassResult, Target, TargetDefinition},
-    port::{Prober, ProberBuilder, Tracer},
+    domain::{Cause, Fault, PassResult, Target, TargetDefinition},
+    port::ProberBuilder,
 };
-use tokio::time::timeout_at;
 
 use self::{
     assertion::{Assertion, Evidence},
     config::Config,
+    hop::Hop,
     scrub::Secrets,
 };
-use super::{Probers, auth::Asked};
-use crate::net::{Answer, NetError, Progress, Request, Session};
+use super::{
+    Probers,
+    auth::Asked,
+    run::{self, Failure, Look},
+};
+use crate::net::{Answer, Keeper, NetError, Progress, Request, Session};
 
 /// Reads a row, or names all that is wrong with it.
 pub(super) fn prepare(
@@ -42,99 +52,70 @@ pub(super) fn prepare(
     target: &Target,
 ) -> Result<ProberBuilder, Vec<Fault>> {
     let config = Config::read(probers, definition, target)?;
-    Ok(Box::new(move || Box::new(HttpProber(Rc::new(Probe::new(config))))))
-}
-
-struct HttpProber(Rc<Probe>);
-
-impl Prober for HttpProber {
-    fn probe(&self, tracer: Tracer) -> LocalBoxFuture<'static, Outcome> {
-        let probe = Rc::clone(&self.0);
-        Box::pin(async move { probe.run(tracer).await })
-    }
+    Ok(run::prober_by(target, move || Probe::new(config)))
 }
 
 /// A row made ready, on the thread where it is probed.
 struct Probe {
     request: Request,
     secrets: Secrets,
+    /// Has the connections from the probe before, where they are used again.
+    keeper: Option<Rc<Keeper>>,
     config: Config,
 }
 
-/// What is known of a probe while it goes on, and holds where its time runs out.
-struct Sight {
-    progress: Progress,
-    status: Option<StatusCode>,
+/// What is known of a probe while it goes on.
+struct Sight<'a> {
+    progress: &'a mut Progress,
     secrets: Secrets,
     /// What is wrong with a certificate that was shown, though it is still good.
     expiring: Option<String>,
+    /// Whether a 401 was asked about already.
+    refused: bool,
 }
 
-/// Why a probe failed.
-type Failure = (Cause, String);
+impl Look for Probe {
+    fn look<'a>(&'a self, progress: &'a mut Progress) -> LocalBoxFuture<'a, Result<String, Failure>> {
+        let sight = Sight { progress, secrets: self.secrets.clone(), expiring: None, refused: false };
+        Box::pin(self.judge(sight))
+    }
+}
 
 impl Probe {
     fn new(config: Config) -> Self {
-        Self { request: config.request(&config.first_hop()), secrets: config.secrets(), config }
-    }
-
-    async fn run(&self, tracer: Tracer) -> Outcome {
-        let deadline = tracer.begun() + self.config.timeout;
-        let progress = Progress::new(tracer);
-        let mut sight = Sight { progress, status: None, secrets: self.secrets.clone(), expiring: None };
-        sight.progress.step(format!("Connecting to {} ....", self.config.url));
-        let found = match timeout_at(deadline, self.look(&mut sight)).await {
-            Ok(found) => found,
-            Err(_) => {
-                let limit = self.config.timeout.as_secs_f64();
-                Err((Cause::Timeout, format!("no answer within {limit} s: {}", sight.progress.stage())))
-            }
-        };
-        let Sight { mut progress, status, .. } = sight;
-        let outcome = match found {
-            Ok(reason) => Outcome::pass(reason),
-            Err((cause, reason)) => {
-                let phase = match cause {
-                    Cause::Auth | Cause::Config => "Authentication",
-                    _ if progress.is_connected() => "Response",
-                    _ => "Connection",
-                };
-                progress.step(format!("{phase} [FAIL] reason: {reason}"));
-                Outcome::fail(cause, reason)
-            }
-        };
-        let (timings, trace) = progress.finish();
-        Outcome { http_status: status.map(|status| status.as_u16()), timings, trace, ..outcome }
+        let keeper = config.options.reuses.then(Rc::default);
+        let request = request(&config, keeper.as_ref(), &config.first_hop());
+        Self { request, secrets: config.secrets(), keeper, config }
     }
 
     /// Looks, and judges what is found in the order in which it is found.
-    async fn look(&self, sight: &mut Sight) -> Result<String, Failure> {
+    async fn judge(&self, mut sight: Sight<'_>) -> Result<String, Failure> {
         let options = &self.config.options;
-        let answer = self.follow(sight).await?;
-        judge(&self.config.expected, answer.status)?;
+        let answer = self.follow(&mut sight).await?;
+        if let Err(failure) = judge(&self.config.expected, answer.status) {
+            answer.leave();
+            return Err(failure);
+        }
         let reason = sight.secrets.scrub(&answer.status_line()).into_owned();
-        sight.progress.step(format!("Response [OK] {reason}"));
         let foreign = answer.foreign_coding();
-        let headers = if options.assertions.is_empty() { None } else { Some(answer.headers.clone()) };
-        let body = answer.read(options.body_limit, &mut sight.progress).await;
+        let headers = asserted(&options.assertions, &answer);
+        let body = answer.read(options.body_limit, sight.progress).await;
         let body = body.map_err(|error| failure(&error, &sight.secrets))?;
         if let Some(reason) = sight.expiring.take() {
             return Err((Cause::Tls, reason));
         }
-        let mut findings: Vec<String> = self.slow(&sight.progress).into_iter().collect();
-        if let Some(headers) = headers {
-            let wants_body = options.assertions.iter().any(Assertion::wants_body);
-            if let (Some(coding), true) = (foreign, wants_body) {
-                let reason = format!("body cannot be judged: its coding `{coding}` was not asked for");
-                return Err((Cause::Protocol, reason));
-            }
-            let evidence = Evidence { headers: &headers, body: &body, secrets: &sight.secrets };
-            let failed = evidence.against(&options.assertions);
-            if !failed.is_empty() && wants_body && body.len() >= options.body_limit {
-                findings.push(format!("only {} bytes of the body were read (body_limit)", body.len()));
-            }
-            findings.extend(failed);
+        let mut findings: Vec<String> = self.slow(sight.progress).into_iter().collect();
+        let wants_body = options.assertions.iter().any(Assertion::wants_body);
+        if let (Some(coding), true) = (foreign, wants_body) {
+            let reason = format!("body cannot be judged: its coding `{coding}` was not asked for");
+            return Err((Cause::Protocol, reason));
         }
+        let evidence = Evidence { headers: &headers, body: &body, secrets: &sight.secrets };
+        let failed = evidence.against(&options.assertions);
+        if !failed.is_empty() && wants_body && body.len() >= options.body_limit {
+            findings.push(format!("only {} bytes of the body were read (body_limit)", body.len()));
+        }
+        findings.extend(failed);
         if findings.is_empty() {
             return Ok(reason);
         }
@@ -142,9 +123,7 @@ impl Probe {
     }
 
     /// Asks, and goes where redirects lead as far as the row wants it.
-    ///
-    /// The status is noted as soon as it is known, since the body may outlast the deadline.
-    async fn follow(&self, sight: &mut Sight) -> Result<Answer, Failure> {
+    async fn follow(&self, sight: &mut Sight<'_>) -> Result<Answer, Failure> {
         let mut answer = self.ask(&self.request, true, sight).await?;
         if self.config.options.redirects == 0 {
             return Ok(answer);
@@ -167,43 +146,47 @@ impl Probe {
             }
             followed += 1;
             sight.progress.step(format!("Redirected by {} to {shown}", answer.status.as_u16()));
+            answer.leave();
             hop = next;
-            answer = self.ask(&self.config.request(&hop), hop.at_home, sight).await?;
+            let request = request(&self.config, self.keeper.as_ref(), &hop);
+            answer = self.ask(&request, hop.at_home, sight).await?;
         }
     }
 
-    /// Asks with the row's credentials where it is `at_home`, and once more where they are worth another try.
-    async fn ask(&self, request: &Request, at_home: bool, sight: &mut Sight) -> Result<Answer, Failure> {
+    /// Asks with the row's credentials where it is `at_home`, and, once a probe, again where they are worth
+    /// another try.
+    async fn ask(&self, request: &Request, at_home: bool, sight: &mut Sight<'_>) -> Result<Answer, Failure> {
         if !at_home {
             return self.send(request.clone(), sight).await;
         }
         let answer = self.send(self.authorize(request, sight).await?, sight).await?;
-        let refused = answer.status == StatusCode::UNAUTHORIZED
-            && self.config.auth.refused(&answer.headers, &mut sight.progress);
-        if !refused {
+        if answer.status != StatusCode::UNAUTHORIZED || std::mem::replace(&mut sight.refused, true) {
             return Ok(answer);
         }
-        drop(answer);
+        if !self.config.auth.refused(&answer.headers, sight.progress) {
+            return Ok(answer);
+        }
+        answer.leave();
         self.send(self.authorize(request, sight).await?, sight).await
     }
 
-    async fn authorize(&self, request: &Request, sight: &mut Sight) -> Result<Request, Failure> {
+    async fn authorize(&self, request: &Request, sight: &mut Sight<'_>) -> Result<Request, Failure> {
         let timeout = self.config.timeout;
         let (method, target) = (request.method(), request.target());
         let asked = Asked { method, target, deadline: sight.progress.begun() + timeout, timeout };
-        let credentials = self.config.auth.authorize(asked, &mut sight.progress).await;
+        sight.progress.authorizing();
+        let credentials = self.config.auth.authorize(asked, sight.progress).await;
         let credentials = credentials.map_err(|error| (error.cause, error.to_string()))?;
         let Some((name, value)) = credentials else { return Ok(request.clone()) };
         sight.secrets.add_header(&value);
         Ok(request.clone().header(name, value))
     }
 
-    async fn send(&self, request: Request, sight: &mut Sight) -> Result<Answer, Failure> {
-        let answer = self.config.client.send(request, &mut sight.progress).await;
+    async fn send(&self, request: Request, sight: &mut Sight<'_>) -> Result<Answer, Failure> {
+        let answer = self.config.client.send(request, sight.progress).await;
         let answer = answer.map_err(|error| failure(&error, &sight.secrets))?;
-        sight.status = Some(answer.status);
         if sight.expiring.is_none() {
-            sight.expiring = self.expiring(answer.session.as_ref());
+            sight.expiring = self.expiring(answer.session.as_deref());
         }
         Ok(answer)
     }
@@ -219,6 +202,29 @@ impl Probe {
         let took = progress.elapsed().as_secs_f64() * 1000.0;
         (took > allowed as f64).then(|| format!("answered in {took:.1} ms, more than {allowed} ms"))
     }
+}
+
+fn request(config: &Config, keeper: Option<&Rc<Keeper>>, hop: &Hop) -> Request {
+    let request = config.request(hop);
+    match keeper {
+        Some(keeper) => request.kept_by(keeper),
+        None => request,
+    }
+}
+
+/// The headers that assertions are about; the others need not be held while the body is read.
+fn asserted(assertions: &[Assertion], answer: &Answer) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for name in assertions.iter().filter_map(Assertion::header) {
+        // A name may be asserted twice.
+        headers.remove(name).for_each(drop);
+        for value in answer.headers.get_all(name) {
+            // A copy: the value is a part of all of the head.
+            let copy = HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone());
+            headers.append(name.clone(), copy);
+        }
+    }
+    headers
 }
 
 /// What a server said stands in quotes; the rest of the text is ours.

@@ -5,13 +5,14 @@ use actix_http::header::{
     TRANSFER_ENCODING, UPGRADE,
 };
 use bytes::Bytes;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use skypunch_actors::domain::{Fault, TargetOptions, text};
 
 use super::assertion::{self, Assertion};
 use crate::{
     fields::Fields,
-    net::{IpProtocol, TlsOptions},
+    net::{HttpVersion, IpProtocol, TlsOptions},
 };
 
 /// The headers that say how a message is carried: those are ours to write.
@@ -33,7 +34,10 @@ pub(super) struct Options {
     /// Sent with the request, in place of those that are sent anyway.
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// Whether a connection serves one probe after the other.
+    pub(super) reuses: bool,
     pub(super) ip_protocol: IpProtocol,
+    pub(super) http_version: HttpVersion,
     pub(super) tls: Option<TlsOptions>,
     /// How many days at least a certificate must live on.
     pub(super) cert_expiry_days: Option<u32>,
@@ -46,6 +50,14 @@ pub(super) struct Options {
     pub(super) assertions: Vec<Assertion>,
 }
 
+/// What the option `connection` says.
+#[derive(Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum Connection {
+    Fresh,
+    Reuse,
+}
+
 impl Options {
     /// Reads what the core left of the column, or names all that is wrong with it.
     pub(super) fn read(object: &Map<String, Value>) -> Result<Self, Vec<Fault>> {
@@ -55,7 +67,9 @@ impl Options {
         let options = Self {
             headers: headers(&mut fields),
             body: body.map_or_else(Bytes::new, Bytes::from),
+            reuses: fields.take("connection", r#""fresh" or "reuse""#) == Some(Connection::Reuse),
             ip_protocol: fields.take("ip_protocol", r#""any", "4" or "6""#).unwrap_or_default(),
+            http_version: fields.take("http_version", r#""any", "1.1" or "2""#).unwrap_or_default(),
             tls: tls(&mut fields),
             cert_expiry_days: fields.take("cert_expiry_days", "a whole number of days"),
             max_response_ms: fields.take_if(
@@ -138,6 +152,9 @@ mod tests {
         let options = read(json!({})).unwrap();
         assert!(options.headers.is_empty() && options.body.is_empty());
         assert_eq!((options.ip_protocol, options.max_response_ms), (IpProtocol::Any, None));
+        assert_eq!((options.http_version, options.reuses), (HttpVersion::Any, false));
+        assert!(read(json!({"connection": "reuse"})).unwrap().reuses);
+        assert!(!read(json!({"connection": "fresh"})).unwrap().reuses);
         assert_eq!((options.body_limit, options.redirects), (1_048_576, 0));
         assert_eq!(read(json!({"follow_redirects": true})).unwrap().redirects, 10);
     }
@@ -157,6 +174,9 @@ mod tests {
             (json!({"body": {"a": "hunter2"}}), "`body` must be a text"),
             (json!({"ip_protocol": 4}), r#"`ip_protocol` must be "any", "4" or "6""#),
             (json!({"ip_protocol": "hunter2"}), r#"`ip_protocol` must be "any", "4" or "6""#),
+            (json!({"http_version": 2}), r#"`http_version` must be "any", "1.1" or "2""#),
+            (json!({"http_version": "3"}), r#"`http_version` must be "any", "1.1" or "2""#),
+            (json!({"connection": "Reuse"}), r#"`connection` must be "fresh" or "reuse""#),
             (json!({"follow_redirects": "yes"}), "`follow_redirects` must be true or false"),
             (json!({"max_redirects": 51}), "`max_redirects` must be a whole number from 1 to 50"),
             (json!({"assertions": "hunter2"}), "`assertions` must be a list of objects"),
@@ -188,7 +208,7 @@ mod tests {
         assert_eq!(faults.matches("options: ").count(), 5, "{faults}");
     }
 
-    const KEYS: &str = "headers|body|ip_protocol|tls|cert_expiry_days|max_response_ms|body_limit|\
+    const KEYS: &str = "headers|body|ip_protocol|connection|http_version|tls|cert_expiry_days|max_response_ms|body_limit|\
         follow_redirects|max_redirects|assertions|.*";
 
     proptest! {

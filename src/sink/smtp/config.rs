@@ -11,10 +11,7 @@ use skypunch_actors::domain::{Fault, NotifierDefinition, Params, Secret, text};
 use crate::secret;
 
 /// Every parameter.
-const KEYS: [&str; 6] = ["from", "password", "port", "security", "server", "user"];
-
-/// The parameters that may be shown.
-pub const PUBLIC_PARAMS: &[&str] = &["from", "port", "security", "server", "user"];
+pub const KEYS: [&str; 6] = ["from", "password", "port", "security", "server", "user"];
 
 /// How a row says to send its mail.
 #[derive(Clone, Debug)]

@@ -9,12 +9,12 @@ use lettre::message::{
 use skypunch_actors::domain::Notification;
 
 use super::config::SmtpConfig;
-use crate::sink::message::Message;
+use crate::sink::{message::Message, own::Own};
 
 /// Writes the mail, byte for byte the same at each attempt but for the border of its parts.
-pub(super) fn compose(notification: &Notification, config: &SmtpConfig) -> Vec<u8> {
+pub(super) fn compose(notification: &Notification, config: &SmtpConfig, own: &Own) -> Vec<u8> {
     let alert = &notification.alert;
-    let Message { subject, text, html } = Message::of(alert);
+    let Message { subject, text, html } = Message::of(notification, own);
     let id = format!("<{}@{}>", notification.id, config.from.email.domain());
     let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
     lettre::Message::builder()

@@ -36,10 +36,14 @@ use skypunch_actors::{
 };
 use tokio::time::timeout;
 
-pub use self::config::PUBLIC_PARAMS;
+pub(super) use self::config::KEYS;
 use self::config::{Login, Security, SmtpConfig};
-use super::Sinks;
-use crate::secret;
+use super::{
+    Sinks,
+    manual::{Manual, ParamManual},
+    own::Own,
+};
+use crate::{fields::Fields, secret};
 
 /// What the column `type` says.
 pub const KIND: &str = "SMTP";
@@ -57,10 +61,32 @@ pub(super) fn prepare(
     sinks: &Sinks,
     definition: &NotifierDefinition,
     params: &Params,
+    options: &mut Fields<'_>,
 ) -> Result<SinkBuilder, Vec<Fault>> {
+    let own = Own::read(options);
     let config = SmtpConfig::read(definition, params)?;
     let tls = trust(&sinks.roots, &config.server);
-    Ok(Box::new(move || Box::new(SmtpSink { config, tls, answer_within: ANSWER_WITHIN })))
+    Ok(Box::new(move || Box::new(SmtpSink { config, own, tls, answer_within: ANSWER_WITHIN })))
+}
+
+/// What people are told of the kind.
+pub(super) fn manual() -> Manual {
+    let param = ParamManual::new;
+    Manual {
+        kind: KIND.to_owned(),
+        title: "Mail".to_owned(),
+        docs: String::new(),
+        note: "A password is never sent unencrypted unless `security=none` says so.".to_owned(),
+        address: param("address", "mail addresses, separated by commas").required("ops@example.org"),
+        params: vec![
+            param("from", "whom mails are from").default("skypunch@ the host's name"),
+            param("password", "to log in with").secret(),
+            param("port", "of the server").default("587, or 465 with security=tls"),
+            param("security", "starttls, tls (from the first byte) or none").default("starttls"),
+            param("server", "the mail server: a host name or an address").required("mail.example.org"),
+            param("user", "to log in as; without it, nobody logs in"),
+        ],
+    }
 }
 
 /// TLS that trusts `roots` and nothing else.
@@ -73,6 +99,7 @@ fn trust(roots: &[CertificateDer<'static>], server: &str) -> TlsParameters {
 
 struct SmtpSink {
     config: SmtpConfig,
+    own: Own,
     tls: TlsParameters,
     answer_within: Duration,
 }
@@ -84,7 +111,7 @@ impl Sink for SmtpSink {
     ) -> LocalBoxFuture<'a, Result<Receipt, SinkError>> {
         async move {
             let login = self.resolve_login().await?;
-            let mail = mail::compose(notification, &self.config);
+            let mail = mail::compose(notification, &self.config, &self.own);
             // Cut last: half a secret would not be recognised.
             let clean = |text: String| text::reason(&scrub(text, login.as_ref()));
             match self.send(login.as_ref(), &mail).await {
@@ -282,7 +309,7 @@ mod tests {
         let definition = NotifierDefinition::new("ops", KIND, "ops@example.org");
         let config = SmtpConfig::read(&definition, &Params::parse(&params).unwrap()).unwrap();
         let tls = trust(&[], &config.server);
-        SmtpSink { config, tls, answer_within: Duration::from_millis(100) }
+        SmtpSink { config, own: Own::default(), tls, answer_within: Duration::from_millis(100) }
     }
 
     async fn failure(greeting: &'static str, security: &str) -> SinkError {

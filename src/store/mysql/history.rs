@@ -7,7 +7,8 @@ use mysql_async::{Conn, Row, Transaction, TxOpts, Value, prelude::Queryable};
 use skypunch_actors::{
     domain::{HistoryMinute, Period, RawResult, Resolution, Rollup, TargetId},
     port::{
-        History, IncidentRow, Kept, NotificationFilter, NotificationRow, RollupRow, Stale, StoreError, Targets,
+        History, IncidentRow, Kept, NotificationFilter, NotificationRow, RollupRow, Stale, StoreError,
+        Targets,
     },
 };
 use time::OffsetDateTime;
@@ -93,7 +94,8 @@ impl History for MysqlStore {
             let there = there(&mut transaction, rows.iter().map(|(target, _)| *target)).await?;
             let rows: Vec<_> = rows.iter().filter(|(target, _)| there.contains(target)).collect();
             for rows in split(&rows) {
-                let values = rows.iter().flat_map(|(target, rollup)| rollup_row(of.period, *target, 0, 0, rollup));
+                let values =
+                    rows.iter().flat_map(|(target, rollup)| rollup_row(of.period, *target, 0, 0, rollup));
                 write_rollups(&mut transaction, "REPLACE", rows.len(), values.collect()).await?;
             }
             transaction.commit().await?;
@@ -113,7 +115,8 @@ impl History for MysqlStore {
             let delete = "DELETE FROM stale WHERE resolution = ? AND start = ?";
             transaction.exec_drop(delete, (resolution.as_str(), time_text(start))).await?;
             if let Some(coarser) = resolution.coarser() {
-                mark(&mut transaction, Period { resolution: coarser, start: coarser.start_of(start) }).await?;
+                mark(&mut transaction, Period { resolution: coarser, start: coarser.start_of(start) })
+                    .await?;
             }
             transaction.commit().await
         };
@@ -279,7 +282,10 @@ async fn there(
 }
 
 /// Notes that something finer was written to a period.
-async fn mark(transaction: &mut Transaction<'_>, Period { resolution, start }: Period) -> mysql_async::Result<()> {
+async fn mark(
+    transaction: &mut Transaction<'_>,
+    Period { resolution, start }: Period,
+) -> mysql_async::Result<()> {
     let mark = "INSERT INTO stale (resolution, start, mark) VALUES (?, ?, ?)
                 ON DUPLICATE KEY UPDATE mark = VALUES(mark)";
     let values = (resolution.as_str(), time_text(start), Uuid::now_v7().to_string());
@@ -310,8 +316,9 @@ pub(super) async fn forget_orphans(connection: &mut Conn) -> mysql_async::Result
     let mut steps = 0;
     for table in TABLES {
         // Jumps from one target to the next on the key; what it skips is the table.
-        let ids: Vec<i64> =
-            connection.query(format!("SELECT DISTINCT target_id FROM {table} FORCE INDEX (of_target)")).await?;
+        let ids: Vec<i64> = connection
+            .query(format!("SELECT DISTINCT target_id FROM {table} FORCE INDEX (of_target)"))
+            .await?;
         for id in ids.into_iter().filter(|id| !targets.contains(id)) {
             while steps < record::PURGE_STEPS && forget_some(connection, table, id).await? {
                 steps += 1;

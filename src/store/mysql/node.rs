@@ -4,7 +4,11 @@ use mysql_async::{Conn, Result, Transaction, TxOpts, prelude::Queryable};
 use skypunch_actors::port::Progress;
 use uuid::Uuid;
 
-use crate::store::{claim::{Claim, Kind}, host, row::count};
+use crate::store::{
+    claim::{Claim, Kind},
+    host,
+    row::count,
+};
 
 /// The number under which the database knows a node; one that is new gets one.
 pub(super) async fn number(connection: &mut Conn, journal: Uuid) -> Result<i64> {

@@ -8,7 +8,8 @@ use rusqlite::{Connection, ToSql, Transaction, TransactionBehavior};
 use skypunch_actors::{
     domain::{HistoryMinute, Period, RawResult, Resolution, Rollup, TargetId},
     port::{
-        History, IncidentRow, Kept, NotificationFilter, NotificationRow, RollupRow, Stale, StoreError, Targets,
+        History, IncidentRow, Kept, NotificationFilter, NotificationRow, RollupRow, Stale, StoreError,
+        Targets,
     },
 };
 use time::OffsetDateTime;
@@ -98,8 +99,7 @@ impl History for SqliteStore {
                 let ids = next_targets(connection, after, most).map_err(error::store)?;
                 let Some(last) = ids.last() else { return Ok(Vec::new()) };
                 after = *last;
-                let found =
-                    read_rollups(connection, resolution, from, until, &ids).map_err(error::store)?;
+                let found = read_rollups(connection, resolution, from, until, &ids).map_err(error::store)?;
                 if !found.is_empty() {
                     return Ok(found);
                 }
@@ -172,7 +172,8 @@ impl History for SqliteStore {
             Resolution::Minute.start_of(from).unix_timestamp(),
             seconds_up(until),
         );
-        let packs = self.run(move |connection| select(connection, &query, |cells| record::pack(cells))).await?;
+        let packs =
+            self.run(move |connection| select(connection, &query, |cells| record::pack(cells))).await?;
         Ok(record::results(target, packs, from, until))
     }
 
@@ -330,7 +331,8 @@ fn delete_some(
     let delete =
         format!("DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE {which} LIMIT ?1)");
     let most = count(PURGE_ROWS);
-    let values: Vec<&dyn ToSql> = std::iter::once(&most as &dyn ToSql).chain(values.iter().copied()).collect();
+    let values: Vec<&dyn ToSql> =
+        std::iter::once(&most as &dyn ToSql).chain(values.iter().copied()).collect();
     let deleted = connection.prepare_cached(&delete)?.execute(&values[..])?;
     Ok(i64::try_from(deleted) >= Ok(most))
 }

@@ -46,7 +46,8 @@ pub(super) fn claim(
 }
 
 pub(super) fn progress(connection: &Connection, journal: Uuid) -> Result<Progress> {
-    let select = "SELECT batch FROM progress p JOIN nodes n ON n.id = p.node WHERE n.journal = ?1 AND p.kind = ?2";
+    let select =
+        "SELECT batch FROM progress p JOIN nodes n ON n.id = p.node WHERE n.journal = ?1 AND p.kind = ?2";
     let of = |kind: Kind| -> Result<u64> {
         let found = connection.query_row(select, (journal.to_string(), kind.as_str()), |row| row.get(0));
         Ok(found.optional()?.unwrap_or_default())

@@ -33,7 +33,12 @@ pub(super) async fn counters_agree(operator: &Operator, world: &World, service: 
 }
 
 /// Every run of failures that more than the lost probes belong to is an incident of its time.
-pub(super) async fn incidents_agree(operator: &Operator, world: &World, service: usize, killed_at: &[OffsetDateTime]) {
+pub(super) async fn incidents_agree(
+    operator: &Operator,
+    world: &World,
+    service: usize,
+    killed_at: &[OffsetDateTime],
+) {
     let answers = world.answers(service);
     let mut begun = 0;
     for run in answers.chunk_by(|a, b| a.passed == b.passed).filter(|run| !run[0].passed) {
@@ -91,4 +96,3 @@ pub(super) async fn events_are_told_once(operator: &Operator, world: &World) {
     assert_eq!(delivered, ids.len().to_string());
     assert_eq!(operator.ask("SELECT pass_count FROM notifiers").await.unwrap(), ids.len().to_string());
 }
-

@@ -171,9 +171,7 @@ async fn faults_a_daemon_out_of_descriptors_says_so_and_recovers() {
     let daemon = Daemon::start_in(home).await;
     watch_all(&daemon.home, &world);
     // Sixty connections that nobody answers.
-    let hanging: Vec<_> = (0..60)
-        .map(|n| format!("('hanging {n}', '{silent}', 5, 4)"))
-        .collect();
+    let hanging: Vec<_> = (0..60).map(|n| format!("('hanging {n}', '{silent}', 5, 4)")).collect();
     operator
         .sql(&format!("INSERT INTO targets (name, url, frequency, timeout) VALUES {}", hanging.join(", ")))
         .await;

@@ -19,6 +19,8 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
+use super::http2::{Say, speak};
+
 /// One thing that the server does. After the last one it closes the connection.
 #[derive(Clone, Debug)]
 pub enum Act {
@@ -38,6 +40,8 @@ pub enum Act {
     Pause(Duration),
     /// Is silent until the client leaves.
     Hang,
+    /// Speaks HTTP/2 from here on, and says this to every request.
+    Http2(Vec<Say>),
     /// Closes the connection with a reset.
     Reset,
     /// Closes the connection without the goodbye of TLS.
@@ -63,14 +67,21 @@ pub struct Server {
 
 #[derive(Default)]
 struct Seen {
+    connections: AtomicUsize,
     requests: Mutex<Vec<String>>,
     left: AtomicUsize,
+    closed: AtomicUsize,
 }
 
 impl Server {
     /// A server of `script` on a port of 127.0.0.1.
     pub async fn start(script: Vec<Act>) -> Self {
         Self::start_on("127.0.0.1:0", script, None).await
+    }
+
+    /// A server with a script for each connection in turn; the last one is that of all others too.
+    pub async fn start_in_turn(scripts: Vec<Vec<Act>>) -> Self {
+        Self::serve("127.0.0.1:0", scripts, None).await
     }
 
     /// The same behind TLS.
@@ -80,11 +91,15 @@ impl Server {
 
     /// The same at an address of choice.
     pub async fn start_on(address: &str, script: Vec<Act>, tls: Option<ServerConfig>) -> Self {
+        Self::serve(address, vec![script], tls).await
+    }
+
+    async fn serve(address: &str, scripts: Vec<Vec<Act>>, tls: Option<ServerConfig>) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Seen::default());
         let acceptor = tls.map(|config| TlsAcceptor::from(Arc::new(config)));
-        let task = tokio::spawn(accept(listener, script, acceptor, Arc::clone(&seen)));
+        let task = tokio::spawn(accept(listener, scripts, acceptor, Arc::clone(&seen)));
         Self { address, seen, task }
     }
 
@@ -103,6 +118,16 @@ impl Server {
         self.seen.requests.lock().unwrap().clone()
     }
 
+    /// How many connections were made.
+    pub fn connections(&self) -> usize {
+        self.seen.connections.load(Ordering::Relaxed)
+    }
+
+    /// How many connections the server closed.
+    pub fn closed(&self) -> usize {
+        self.seen.closed.load(Ordering::Relaxed)
+    }
+
     /// How many clients left while the server was not done.
     pub fn left(&self) -> usize {
         self.seen.left.load(Ordering::Relaxed)
@@ -115,22 +140,28 @@ impl Drop for Server {
     }
 }
 
-async fn accept(listener: TcpListener, script: Vec<Act>, tls: Option<TlsAcceptor>, seen: Arc<Seen>) {
+async fn accept(listener: TcpListener, scripts: Vec<Vec<Act>>, tls: Option<TlsAcceptor>, seen: Arc<Seen>) {
+    let mut turn = 0;
     while let Ok((stream, _)) = listener.accept().await {
         stream.set_nodelay(true).unwrap();
-        let (script, tls, seen) = (script.clone(), tls.clone(), Arc::clone(&seen));
+        seen.connections.fetch_add(1, Ordering::Relaxed);
+        let script = scripts.get(turn).or(scripts.last()).cloned().unwrap_or_default();
+        turn += 1;
+        let (tls, seen) = (tls.clone(), Arc::clone(&seen));
         tokio::spawn(async move {
             if script.iter().any(|act| matches!(act, Act::Reset)) {
                 reset_on_close(&stream);
             }
-            match tls {
+            let done = match tls {
                 None => play(stream, script, &seen).await,
                 // A client that refuses the certificate leaves here.
                 Some(tls) => match tls.accept(stream).await {
                     Ok(stream) => play(stream, script, &seen).await,
-                    Err(_) => drop(seen.left.fetch_add(1, Ordering::Relaxed)),
+                    Err(_) => false,
                 },
-            }
+            };
+            let counter = if done { &seen.closed } else { &seen.left };
+            counter.fetch_add(1, Ordering::Relaxed);
         });
     }
 }
@@ -139,7 +170,8 @@ fn reset_on_close(stream: &TcpStream) {
     stream.set_zero_linger().unwrap();
 }
 
-async fn play<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, script: Vec<Act>, seen: &Seen) {
+/// Whether the server came to the end of its script; the connection is closed then.
+async fn play<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, script: Vec<Act>, seen: &Seen) -> bool {
     for act in script {
         let stayed = match act {
             Act::Read => match read_request(&mut stream).await {
@@ -171,15 +203,19 @@ async fn play<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, script: Vec<Act>
                 while matches!(stream.read(&mut rest).await, Ok(1..)) {}
                 false
             }
-            Act::Reset | Act::Leave => return,
+            Act::Http2(says) => {
+                speak(&mut stream, says, |request| seen.requests.lock().unwrap().push(request)).await;
+                false
+            }
+            Act::Reset | Act::Leave => return true,
         };
         if !stayed {
-            seen.left.fetch_add(1, Ordering::Relaxed);
-            return;
+            return false;
         }
     }
     // Of TLS, the end is said; of TCP, it is the end.
     drop(stream.shutdown().await);
+    true
 }
 
 async fn drip<S: AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8], pause: Duration) -> io::Result<()> {

@@ -5,6 +5,7 @@ pub mod digest;
 pub mod dns;
 pub mod faults;
 pub mod http;
+pub mod http2;
 pub mod keystone;
 pub mod mariadb;
 pub mod memory;

@@ -94,6 +94,12 @@ impl Ca {
     }
 }
 
+/// The same server, which knows these protocols by ALPN.
+pub fn speaking(mut config: ServerConfig, protocols: &[&str]) -> ServerConfig {
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    config
+}
+
 /// A server whose certificate vouches for itself.
 pub fn self_signed(name: &str) -> ServerConfig {
     let key = KeyPair::generate().unwrap();

@@ -131,7 +131,9 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) -> std::io::Resu
             });
         }
         let head = refusal.unwrap_or("HTTP/1.1 204 No Content");
-        stream.write_all(format!("{head}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").as_bytes()).await?;
+        stream
+            .write_all(format!("{head}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").as_bytes())
+            .await?;
     }
     Ok(())
 }

@@ -1,0 +1,102 @@
+//! A connection that hears the peer out.
+//!
+//! A peer that refuses us says why and closes, often before it has read what we send: then writing fails
+//! while its words are still to be read. So what cannot be written is dropped here, and the failure is told
+//! where the peer has nothing more to say.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// A connection: TCP, or TLS on TCP.
+pub(super) trait Duplex: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Duplex for T {}
+
+/// The connection, and why nothing can be written any more.
+pub(super) struct HearingOut<S> {
+    stream: S,
+    failure: Option<io::Error>,
+}
+
+impl<S> HearingOut<S> {
+    pub(super) fn new(stream: S) -> Self {
+        Self { stream, failure: None }
+    }
+}
+
+impl<S: Duplex> AsyncRead for HearingOut<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        let ended = match ready!(Pin::new(&mut this.stream).poll_read(cx, buf)) {
+            Ok(()) => buf.filled().len() == before && buf.remaining() > 0,
+            // Many servers end TLS without saying so. Whether something is missing shows in what came.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => true,
+            Err(error) => return Poll::Ready(Err(error)),
+        };
+        Poll::Ready(match this.failure.take() {
+            Some(failure) if ended => Err(failure),
+            failure => {
+                this.failure = failure;
+                Ok(())
+            }
+        })
+    }
+}
+
+impl<S: Duplex> AsyncWrite for HearingOut<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.failure.is_none() {
+            match ready!(Pin::new(&mut this.stream).poll_write(cx, buf)) {
+                Ok(written) => return Poll::Ready(Ok(written)),
+                Err(error) => this.failure = Some(error),
+            }
+        }
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.failure.is_none() {
+            this.failure = ready!(Pin::new(&mut this.stream).poll_flush(cx)).err();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_peer_is_heard_out_before_a_failure_is_told() {
+        let (ours, mut theirs) = duplex(64);
+        theirs.write_all(b"go away").await.unwrap();
+        drop(theirs);
+        let mut stream = HearingOut::new(ours);
+        stream.write_all(b"a request").await.unwrap();
+        stream.flush().await.unwrap();
+        let mut said = Vec::new();
+        let error = stream.read_to_end(&mut said).await.unwrap_err();
+        assert_eq!((&said[..], error.kind()), (&b"go away"[..], io::ErrorKind::BrokenPipe));
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_just_leaves_is_no_failure() {
+        let (ours, theirs) = duplex(64);
+        drop(theirs);
+        assert_eq!(HearingOut::new(ours).read(&mut [0; 9]).await.unwrap(), 0);
+    }
+}
