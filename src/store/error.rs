@@ -49,3 +49,10 @@ pub enum OpenError {
     #[error("the password of the database cannot be had")]
     Secret(#[from] SecretError),
 }
+
+/// No thread could be started.
+impl From<std::io::Error> for OpenError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Unavailable(error.into())
+    }
+}

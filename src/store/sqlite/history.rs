@@ -142,7 +142,7 @@ impl History for SqliteStore {
     }
 
     async fn purge(&self, what: Kept, before: OffsetDateTime) -> Result<bool, StoreError> {
-        let last = |resolution| record::last_start(resolution, before).unix_timestamp();
+        let last = move |resolution| record::last_start(resolution, before).unix_timestamp();
         let purged = move |connection: &mut Connection| {
             let [(packs, rowid), (rollups, key)] = TABLES;
             match what {
@@ -262,7 +262,7 @@ fn read_rollups(
 
 fn next_targets(connection: &Connection, after: TargetId, most: usize) -> rusqlite::Result<Vec<TargetId>> {
     let mut next = connection.prepare_cached("SELECT id FROM targets WHERE id > ?1 ORDER BY id LIMIT ?2")?;
-    let ids = next.query_map((count(after.0), record::limit(most)), |row| row.get(0).map(TargetId))?;
+    let ids = next.query_map((count(after.0), record::limit(most)), |row| Ok(TargetId(cell(row, 0).count())))?;
     ids.collect()
 }
 
@@ -334,5 +334,5 @@ fn delete_some(
     let values: Vec<&dyn ToSql> =
         std::iter::once(&most as &dyn ToSql).chain(values.iter().copied()).collect();
     let deleted = connection.prepare_cached(&delete)?.execute(&values[..])?;
-    Ok(i64::try_from(deleted) >= Ok(most))
+    Ok(count(deleted as u64) >= most)
 }

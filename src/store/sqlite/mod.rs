@@ -20,7 +20,6 @@ use skypunch_actors::{
     domain::{NotifierDefinition, NotifierId, NotifierRow, Secret, TargetDefinition, TargetId, TargetRow},
     port::{Packet, Progress, Store, StoreError},
 };
-use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 pub(super) use migrate::{inspect, migrate};
@@ -29,12 +28,10 @@ use super::{
     error::OpenError,
     row::{self, Cell, SELECT_NOTIFIERS, SELECT_TARGETS},
 };
+use crate::own_thread::OwnThread;
 
 /// How long a statement waits for another process that holds the lock.
 const BUSY_WITHIN: Duration = Duration::from_secs(5);
-
-/// Calls that wait for the thread; more wait in their callers, and are gone when these give up.
-const WAITING: usize = 16;
 
 const ADD_TARGET: &str = "
     INSERT INTO targets (name, tenantid, url, method, authn, authn_parms, pass_result, frequency, timeout,
@@ -50,32 +47,15 @@ const ADD_NOTIFIER: &str = "
 
 /// A store in one file.
 pub(super) struct SqliteStore {
-    jobs: mpsc::Sender<Job>,
+    thread: OwnThread<Connection>,
 }
-
-type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 
 impl SqliteStore {
     /// Opens a file that has the schema of this program.
     pub(super) async fn open(path: &Path) -> Result<Self, OpenError> {
         let path = path.to_owned();
-        let (jobs, mut inbox) = mpsc::channel::<Job>(WAITING);
-        let (opened, answer) = oneshot::channel();
-        let serve = move || match connect::open(&path) {
-            Err(error) => drop(opened.send(Err(error))),
-            Ok(mut connection) => {
-                if opened.send(Ok(())).is_err() {
-                    return;
-                }
-                while let Some(job) = inbox.blocking_recv() {
-                    job(&mut connection);
-                }
-            }
-        };
-        let spawned = std::thread::Builder::new().name("sqlite".to_owned()).spawn(serve);
-        spawned.map_err(|e| OpenError::Unavailable(e.into()))?;
-        answer.await.map_err(|e| OpenError::Unavailable(e.into()))??;
-        Ok(Self { jobs })
+        let (thread, ()) = OwnThread::start("sqlite", move || Ok::<_, OpenError>((connect::open(&path)?, ()))).await?;
+        Ok(Self { thread })
     }
 
     /// Runs `work` on the thread that owns the connection: SQLite blocks, the actors must not.
@@ -83,15 +63,7 @@ impl SqliteStore {
         &self,
         work: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (reply, answer) = oneshot::channel();
-        let job: Job = Box::new(move |connection| {
-            // A caller that gave up before its turn came wants nothing done.
-            if !reply.is_closed() {
-                drop(reply.send(work(connection)));
-            }
-        });
-        self.jobs.send(job).await.map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?
+        self.thread.run(work).await.map_err(|ended| StoreError::Unavailable(ended.into()))?
     }
 
     /// Runs a statement that is about one row.
@@ -234,8 +206,4 @@ fn added_id(connection: &Connection, rows: usize) -> Result<u64, StoreError> {
         0 => Err(StoreError::Conflict),
         _ => Ok(u64::try_from(connection.last_insert_rowid()).expect("AUTOINCREMENT counts from 1")),
     }
-}
-
-fn gone() -> StoreError {
-    StoreError::Unavailable("the SQLite thread has ended".into())
 }

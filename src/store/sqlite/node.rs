@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Result, Transaction};
 use skypunch_actors::port::Progress;
 use uuid::Uuid;
 
+use super::cell;
 use crate::store::{
     claim::{Claim, Kind},
     host,
@@ -41,7 +42,8 @@ pub(super) fn claim(
         return Ok(Claim::New);
     }
     let select = "SELECT batch FROM progress WHERE node = ?1 AND kind = ?2";
-    let written: u64 = transaction.query_row(select, (node, kind.as_str()), |row| row.get(0))?;
+    let written =
+        transaction.query_row(select, (node, kind.as_str()), |row| Ok(cell(row, 0).count()))?;
     Ok(Claim::of(written, through))
 }
 
@@ -49,7 +51,8 @@ pub(super) fn progress(connection: &Connection, journal: Uuid) -> Result<Progres
     let select =
         "SELECT batch FROM progress p JOIN nodes n ON n.id = p.node WHERE n.journal = ?1 AND p.kind = ?2";
     let of = |kind: Kind| -> Result<u64> {
-        let found = connection.query_row(select, (journal.to_string(), kind.as_str()), |row| row.get(0));
+        let asked = (journal.to_string(), kind.as_str());
+        let found = connection.query_row(select, asked, |row| Ok(cell(row, 0).count()));
         Ok(found.optional()?.unwrap_or_default())
     };
     Ok(Progress { rows: of(Kind::Rows)?, history: of(Kind::History)? })
