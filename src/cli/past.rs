@@ -169,3 +169,99 @@ fn seconds(at: &Value) -> Option<i64> {
 fn span(seconds: i64) -> String {
     humantime::format_duration(Duration::from_secs(seconds.unsigned_abs())).to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const PIPE: Screen = Screen { colours: false, width: None };
+
+    fn entry(start: &str, end: &str, done: u64, failed: u64, observed: f64) -> Value {
+        let uptime = (done > 0).then(|| (done - failed) as f64 / done as f64);
+        let time = |ms: f64| (done > failed).then_some(ms);
+        let causes = if failed > 0 { json!({"dns": 1, "timeout": failed - 1}) } else { json!({}) };
+        json!({
+            "start": start, "end": end, "uptime": uptime, "observed": observed, "expected": done + 1, "done": done,
+            "late": 2, "skipped": 1, "passed": done - failed, "failed": failed, "causes": causes,
+            "min_ms": time(1.0), "mean_ms": time(2.0), "p50_ms": time(2.5), "p90_ms": time(10.0),
+            "p99_ms": time(99.9), "max_ms": time(1234.5),
+        })
+    }
+
+    #[test]
+    fn a_history_with_a_gap() {
+        let told = json!({
+            "target": {"id": 1, "name": "home"}, "by": "hour",
+            "total": entry("2026-01-02T00:00:00.000Z", "2026-01-02T05:00:00.000Z", 3601, 2, 0.999_999),
+            "entries": [
+                entry("2026-01-02T00:00:00.000Z", "2026-01-02T01:00:00.000Z", 60, 0, 1.0),
+                entry("2026-01-02T01:00:00.000Z", "2026-01-02T03:00:00.000Z", 0, 0, 0.0),
+                entry("2026-01-02T03:00:00.000Z", "2026-01-02T04:00:00.000Z", 10, 10, 0.17),
+                entry("2026-01-02T04:00:00.000Z", "2026-01-02T05:00:00.000Z", 0, 0, 1.0),
+            ],
+            "recent": [{"status": "PASS"}, {"status": "UNKNOWN"}, {"status": "FAIL"}, {"status": "PASS"}],
+        });
+        insta::assert_snapshot!(history(PIPE, &told));
+    }
+
+    #[test]
+    fn a_history_by_the_day_of_which_no_result_is_left() {
+        let day = entry("2026-01-02T00:00:00.000Z", "2026-01-03T00:00:00.000Z", 1440, 0, 1.0);
+        let told = json!({"by": "day", "total": day, "entries": [day], "recent": []});
+        insta::assert_snapshot!(history(PIPE, &told));
+    }
+
+    #[test]
+    fn incidents_and_the_trace_of_the_newest() {
+        let told = json!([
+            {
+                "id": 2, "started_at": "2026-01-02T03:04:05.678Z", "ended_at": null, "duration_s": 3700,
+                "failed_probes": 62, "cause": "connect", "reason": "connection refused by 127.0.0.1:81",
+                "trace": ["03:04:05.678000 Connecting to http://localhost:81 ....", "\u{1b}[31mforged"],
+                "notifications": [{"state": "delivered"}, {"state": "pending"}, {"state": "delivered"}],
+            },
+            {
+                "id": 1, "started_at": "2026-01-01T03:04:05.678Z", "ended_at": "2026-01-01T03:04:06.000Z",
+                "duration_s": 0, "failed_probes": 1, "cause": "dns", "reason": "no such name",
+                "trace": ["not shown"], "notifications": [],
+            },
+        ]);
+        insta::assert_snapshot!(incidents(PIPE, &told));
+        assert_eq!(incidents(PIPE, &json!([])).lines().count(), 4);
+    }
+
+    fn told(id: &str) -> Value {
+        json!({
+            "id": id, "at": "2026-01-02T03:04:05.678Z", "event": "FAIL", "target": {"id": 1, "name": "home"},
+            "notifier": {"id": 1, "name": "ops"}, "incident": 7, "state": "refused", "attempts": 3,
+            "last_error": "550 no such user", "updated_at": "2026-01-02T03:05:00.000Z", "cause": "dns",
+            "reason": "no such name", "trace": ["03:04:05.678000 Connecting to http://localhost:81 ...."],
+        })
+    }
+
+    #[test]
+    fn a_list_of_notifications_and_the_details_of_one() {
+        let mut gone = told("019b7d4f-1b3b-7000-8000-000000000003");
+        gone["notifier"]["name"] = Value::Null;
+        gone["target"] = Value::Null;
+        let rows = json!([told("019b7d4f-1b3b-7000-8000-000000000001"), gone]);
+        insta::assert_snapshot!(format!("{}{}", notifications(PIPE, &rows), notification_in_full(PIPE, &rows[0])));
+    }
+
+    #[test]
+    fn ids_are_shown_as_far_as_it_takes_to_tell_them_apart() {
+        let same = "019b7d4f-1b3b-7000-8000-00000000000";
+        assert_eq!(told_apart(&[]), 18);
+        assert_eq!(told_apart(&["019b7d4f-1b3b-7000-8000-000000000001", "019b7d4f-1b3b-7001-8000-000000000001"]), 18);
+        assert_eq!(told_apart(&[&format!("{same}1"), "019c", &format!("{same}2")]), 36);
+    }
+
+    #[test]
+    fn a_share_is_whole_only_if_nothing_is_missing() {
+        let shown = |share| percent(&json!(share));
+        assert_eq!([shown(1.0), shown(0.999_999), shown(0.29), shown(0.0)], ["100.00 %", "99.99 %", "29.00 %", "0.00 %"]);
+        assert_eq!(percent(&Value::Null), "-");
+    }
+}
