@@ -5,6 +5,7 @@ mod core;
 mod daemon;
 mod database;
 mod offline;
+mod systemd;
 
 use std::sync::Arc;
 

@@ -29,5 +29,6 @@ mod secrets;
 mod sink;
 mod store;
 mod support;
+mod systemd;
 mod web;
 mod webhook;
