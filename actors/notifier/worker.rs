@@ -173,7 +173,7 @@ impl SinkWorker {
             }
         };
         let now = Instant::now();
-        let (at, due) = self.first_due();
+        let (at, due) = self.first_due(now);
         let due = self.rests_until.map_or(due, |rest| rest.max(due));
         if due > now {
             self.next_after(due - now, ctx);
@@ -183,14 +183,13 @@ impl SinkWorker {
     }
 
     /// The notification whose turn it is, and when that is: the first of its target that is due the soonest.
-    fn first_due(&self) -> (usize, Instant) {
+    fn first_due(&self, now: Instant) -> (usize, Instant) {
         let mut earlier = HashSet::new();
         let firsts = self
             .queue
             .iter()
             .enumerate()
             .filter(|(_, waiting)| earlier.insert(waiting.parcel.notification.alert.target.id));
-        let now = Instant::now();
         // Of those that are due already, the oldest.
         let first = firsts.map(|(at, waiting)| (at, waiting.due.max(now))).min_by_key(|&(at, due)| (due, at));
         first.expect("the queue is not empty")

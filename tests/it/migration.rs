@@ -8,20 +8,35 @@ use skypunch::{
     store::{self, Migrated, OpenError, SCHEMA, Version},
 };
 use skypunch_actors::{
-    domain::{NotifierRow, Secret, Status, Tally, TargetDefinition, TargetRow},
-    port::Store,
+    domain::{
+        Batch, Cause, Edge, Incident, NotifierRow, Outcome, Secret, Status, Tally, TargetDefinition,
+        TargetId, TargetNews, TargetRow,
+    },
+    port::{Packet, Store},
 };
 use tempfile::TempDir;
 use time::macros::datetime;
+use uuid::Uuid;
 
 use crate::support::mariadb::{DATABASE, MariaDb, PASSWORD, USER};
 
 const MYSQL_1_0: &str = include_str!("fixtures/schema_1_0_mysql.sql");
 const SQLITE_1_0: &str = include_str!("fixtures/schema_1_0_sqlite.sql");
 const ROWS_1_0: &str = include_str!("fixtures/rows_1_0.sql");
-const MYSQL_UPGRADE: &str = include_str!("../../sql/mysql/0002_schema_2_0.sql");
+const MYSQL_TO_2_0: &str = include_str!("../../sql/mysql/0002_schema_2_0.sql");
+const SQLITE_TO_2_0: &str = include_str!("../../sql/sqlite/0002_schema_2_0.sql");
+const MYSQL_TO_2_1: &str = include_str!("../../sql/mysql/0003_schema_2_1.sql");
+
+/// What a daemon of 2.0 leaves beside the rows of 2013: an incident that is over, one that goes on, and itself.
+const ROWS_2_0: &str = "
+    INSERT INTO incidents (target_id, id, started_at, ended_at, cause, reason) VALUES
+        (4, 1, '2026-01-01 12:00:00.123', '2026-01-01 12:00:30.123', NULL, 'kaputt: Überlauf'),
+        (4, 2, '2026-01-01 13:00:00.123', NULL, 'dns', 'no such host');
+    INSERT INTO writers (id, sequence, last_write) VALUES
+        ('0197a4f0-0000-7000-8000-000000000001', 99, '2026-01-01 13:00:00.123');";
 
 const ONE: Version = Version { major: 1, minor: 0 };
+const TWO: Version = Version { major: 2, minor: 0 };
 
 struct Sqlite(TempDir);
 
@@ -35,6 +50,14 @@ impl Sqlite {
         let file = Self::new();
         file.shell().execute_batch(SQLITE_1_0).unwrap();
         file.shell().execute_batch(ROWS_1_0).unwrap();
+        file
+    }
+
+    /// The same, as 2.0 left it.
+    fn of_2_0() -> Self {
+        let file = Self::of_2013();
+        file.shell().execute_batch(SQLITE_TO_2_0).unwrap();
+        file.shell().execute_batch(ROWS_2_0).unwrap();
         file
     }
 
@@ -56,6 +79,13 @@ async fn mysql_of_2013() -> MariaDb {
     let server = MariaDb::start().await;
     server.sql(MYSQL_1_0).await;
     server.sql(ROWS_1_0).await;
+    server
+}
+
+async fn mysql_of_2_0() -> MariaDb {
+    let server = mysql_of_2013().await;
+    server.sql(MYSQL_TO_2_0).await;
+    server.sql(ROWS_2_0).await;
     server
 }
 
@@ -134,8 +164,40 @@ async fn assert_all_is_kept(settings: &Database) {
     assert!(next.0 > 12);
 }
 
+/// The incidents of `ROWS_2_0`, of which the one that goes on can end.
+async fn assert_incidents_are_kept(settings: &Database) {
+    let store = store::open(settings).await.unwrap();
+    let first = Incident::begin(datetime!(2026-01-01 12:00:00.123 UTC), 0);
+    let first = Incident { id: 1, ..first }.end(datetime!(2026-01-01 12:00:30.123 UTC));
+    let begun = Incident { id: 2, ..Incident::begin(datetime!(2026-01-01 13:00:00.123 UTC), 0) };
+    let open = async || {
+        let rows = store.load_targets().await.unwrap();
+        rows.iter().find(|row| row.id == TargetId(4)).unwrap().state.incident
+    };
+    assert_eq!(open().await, Some(begun));
+    let told = store.incidents(TargetId(4), 9).await.unwrap();
+    assert_eq!((told[0].incident, told[1].incident), (begun, first));
+    assert_eq!((told[0].cause, told[0].reason.as_str()), (Some(Cause::Dns), "no such host"));
+    assert_eq!((told[1].cause, told[1].reason.as_str()), (None, "kaputt: Überlauf"));
+    assert!(told.iter().all(|row| row.trace.is_empty()));
+
+    let ended = Incident { failed_probes: 7, ..begun.end(datetime!(2026-01-01 13:30 UTC)) };
+    let edge = Edge { from: Status::Fail, to: Status::Pass };
+    let outcome = Outcome::pass("200 OK");
+    let news = TargetNews::of(&outcome, datetime!(2026-01-01 13:30 UTC), edge.to, Some(edge), Some(ended));
+    let batch = Batch { targets: [(TargetId(4), news)].into(), ..Batch::default() };
+    store.write(&Packet { node: Uuid::now_v7(), first: 1, through: 1, batch }).await.unwrap();
+    assert_eq!(open().await, None);
+    let told = store.incidents(TargetId(4), 9).await.unwrap();
+    assert_eq!((told.len(), told[0].incident, told[0].reason.as_str()), (2, ended, "no such host"));
+}
+
 fn upgrade() -> Migrated {
-    Migrated { from: Some(ONE), to: SCHEMA, applied: vec!["0002_schema_2_0"] }
+    Migrated { from: Some(ONE), to: SCHEMA, applied: vec!["0002_schema_2_0", "0003_schema_2_1"] }
+}
+
+fn upgrade_of_2_0() -> Migrated {
+    Migrated { from: Some(TWO), to: SCHEMA, applied: vec!["0003_schema_2_1"] }
 }
 
 fn nothing() -> Migrated {
@@ -143,7 +205,11 @@ fn nothing() -> Migrated {
 }
 
 fn everything() -> Migrated {
-    Migrated { from: None, to: SCHEMA, applied: vec!["0001_schema_1_0", "0002_schema_2_0"] }
+    Migrated {
+        from: None,
+        to: SCHEMA,
+        applied: vec!["0001_schema_1_0", "0002_schema_2_0", "0003_schema_2_1"],
+    }
 }
 
 #[tokio::test]
@@ -166,6 +232,24 @@ async fn a_mysql_database_of_2013_is_upgraded_with_all_it_holds() {
     assert_eq!(store::migrate(&settings).await.unwrap(), nothing());
     assert_all_is_kept(&settings).await;
     assert_eq!(store::inspect(&settings).await.unwrap().schema, Some(SCHEMA));
+}
+
+#[tokio::test]
+async fn a_sqlite_file_of_2_0_is_upgraded_with_its_incidents() {
+    let file = Sqlite::of_2_0();
+    let settings = file.settings();
+    assert_eq!(store::migrate(&settings).await.unwrap(), upgrade_of_2_0());
+    assert_eq!(store::migrate(&settings).await.unwrap(), nothing());
+    assert_incidents_are_kept(&settings).await;
+}
+
+#[tokio::test]
+async fn a_mysql_database_of_2_0_is_upgraded_with_its_incidents() {
+    let server = mysql_of_2_0().await;
+    let settings = server.settings();
+    assert_eq!(store::migrate(&settings).await.unwrap(), upgrade_of_2_0());
+    assert_eq!(store::migrate(&settings).await.unwrap(), nothing());
+    assert_incidents_are_kept(&settings).await;
 }
 
 #[tokio::test]
@@ -256,22 +340,37 @@ async fn both_backends_upgrade_to_what_they_make_anew() {
     assert_eq!(shape(&old), shape(&new));
 }
 
+fn statements(migration: &str) -> Vec<&str> {
+    migration.split(";\n").filter(|statement| !statement.trim().is_empty()).collect()
+}
+
 #[tokio::test]
 async fn an_upgrade_that_was_cut_off_anywhere_is_finished() {
     let server = MariaDb::start().await;
-    let statements: Vec<&str> = MYSQL_UPGRADE.split(";\n").filter(|s| !s.trim().is_empty()).collect();
-    assert!(statements.len() > 10);
-    for done in 1..statements.len() {
-        server
-            .sql(&format!(
-                "DROP DATABASE {DATABASE}; CREATE DATABASE {DATABASE}; USE {DATABASE}; {MYSQL_1_0}"
-            ))
-            .await;
+    let (first, second) = (statements(MYSQL_TO_2_0), statements(MYSQL_TO_2_1));
+    assert!(first.len() > 10 && second.len() > 5);
+    let all = [&first[..], &second[..]].concat();
+    let anew = async || {
+        let anew =
+            format!("DROP DATABASE {DATABASE}; CREATE DATABASE {DATABASE}; USE {DATABASE}; {MYSQL_1_0}");
+        server.sql(&anew).await;
         server.sql(ROWS_1_0).await;
-        server.sql(&statements[..done].join(";\n")).await;
-        let migrated = store::migrate(&server.settings()).await;
-        assert_eq!(migrated.unwrap(), upgrade(), "after {done} statements");
+    };
+    for done in 1..all.len() {
+        anew().await;
+        server.sql(&all[..done].join(";\n")).await;
+        let expected = if done < first.len() { upgrade() } else { upgrade_of_2_0() };
+        assert_eq!(store::migrate(&server.settings()).await.unwrap(), expected, "after {done} statements");
         assert_all_is_kept(&server.settings()).await;
+    }
+    for done in 1..second.len() {
+        anew().await;
+        server.sql(MYSQL_TO_2_0).await;
+        server.sql(ROWS_2_0).await;
+        server.sql(&second[..done].join(";\n")).await;
+        let migrated = store::migrate(&server.settings()).await;
+        assert_eq!(migrated.unwrap(), upgrade_of_2_0(), "after {done} statements");
+        assert_incidents_are_kept(&server.settings()).await;
     }
 }
 
@@ -311,7 +410,7 @@ async fn a_newer_database_is_refused_and_left_as_it_is() {
     let server = MariaDb::start().await;
     let settings = server.settings();
     store::open(&settings).await.unwrap();
-    server.sql("UPDATE versions SET minor = 1; INSERT INTO targets (name, url) VALUES ('a', 'b')").await;
+    server.sql("UPDATE versions SET minor = 2; INSERT INTO targets (name, url) VALUES ('a', 'b')").await;
     let before = server.dump().await;
     assert!(before.contains("targets"), "{before}");
     refused_as_too_new(&settings).await;

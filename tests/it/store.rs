@@ -16,16 +16,23 @@ use skypunch::{
     store::{self, OpenError},
 };
 use skypunch_actors::{
-    domain::{Batch, Cause, Edge, Incident, Outcome, Secret, Status, TargetDefinition, TargetId, TargetNews},
-    port::{Store, StoreError},
+    domain::{
+        Batch, Cause, Edge, Incident, Outcome, RawResult, Secret, Status, TargetDefinition, TargetId,
+        TargetNews, minutes,
+    },
+    port::{Packet, Store, StoreError},
     store_contract,
     testing::store_suite::{Operator, Subject},
 };
 use tempfile::TempDir;
-use time::macros::datetime;
+use time::{OffsetDateTime, macros::datetime};
 use tokio::time::timeout;
+use uuid::{Uuid, uuid};
 
 use crate::support::mariadb::{DATABASE, MariaDb, PASSWORD, USER};
+
+const NODE: Uuid = uuid!("0197a4f0-0000-7000-8000-000000000001");
+const NOON: OffsetDateTime = datetime!(2026-01-01 12:00 UTC);
 
 store_contract!(sqlite, sqlite());
 store_contract!(mysql, mysql());
@@ -50,6 +57,8 @@ fn sqlite_settings(path: &Path) -> Database {
 #[async_trait]
 trait Shell: Send + Sync {
     async fn sql(&self, statement: &str);
+    /// A trigger that has `condition` refuse a row before it is updated.
+    async fn refuse(&self, condition: &str);
     fn settings(&self) -> Database;
 }
 
@@ -68,6 +77,12 @@ impl Shell for SqliteShell {
         Connection::open(self.path()).unwrap().execute_batch(statement).unwrap();
     }
 
+    async fn refuse(&self, condition: &str) {
+        let no = "SELECT RAISE(ABORT, 'not this one')";
+        self.sql(&format!("CREATE TRIGGER no BEFORE UPDATE ON targets WHEN {condition} BEGIN {no}; END"))
+            .await;
+    }
+
     fn settings(&self) -> Database {
         sqlite_settings(&self.path())
     }
@@ -77,6 +92,12 @@ impl Shell for SqliteShell {
 impl Shell for MariaDb {
     async fn sql(&self, statement: &str) {
         Self::sql(self, statement).await;
+    }
+
+    async fn refuse(&self, condition: &str) {
+        let no =
+            format!("IF {condition} THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'not this one'; END IF");
+        self.sql(&format!("CREATE TRIGGER no BEFORE UPDATE ON targets FOR EACH ROW {no}")).await;
     }
 
     fn settings(&self) -> Database {
@@ -106,6 +127,10 @@ impl<S: Shell> Operator for SqlOperator<S> {
         self.0.sql(&format!("UPDATE targets SET {set} WHERE id = {id}")).await;
     }
 
+    async fn refuse_target(&self, id: TargetId) {
+        self.0.refuse(&format!("NEW.id = {id}")).await;
+    }
+
     async fn delete_target(&self, id: TargetId) {
         self.0.sql(&format!("DELETE FROM targets WHERE id = {id}")).await;
     }
@@ -119,10 +144,40 @@ async fn add(store: &Arc<dyn Store>, name: &str) -> TargetId {
     store.add_target(&TargetDefinition::new(name, "http://example.org/")).await.unwrap()
 }
 
-fn passed(sequence: u64, id: TargetId) -> Batch {
-    let at = datetime!(2026-01-01 12:00 UTC);
-    let news = TargetNews::of(&Outcome::pass("200 OK"), at, Status::Pass, None);
-    Batch { sequence, targets: [(id, news)].into(), ..Batch::default() }
+fn packet(number: u64, id: TargetId, news: TargetNews) -> Packet {
+    let batch = Batch { targets: [(id, news)].into(), ..Batch::default() };
+    Packet { node: NODE, first: number, through: number, batch }
+}
+
+fn passed(number: u64, id: TargetId) -> Packet {
+    packet(number, id, TargetNews::of(&Outcome::pass("200 OK"), NOON, Status::Pass, None, None))
+}
+
+/// The news of an incident that begins at noon.
+fn begins(reason: &str) -> (Incident, TargetNews) {
+    let begun = Incident::begin(NOON, 1);
+    let edge = Edge { from: Status::New, to: Status::Fail };
+    let outcome = Outcome::fail(Cause::Dns, reason);
+    (begun, TargetNews::of(&outcome, begun.started_at, Status::Fail, Some(edge), Some(begun)))
+}
+
+/// A result so many seconds after noon.
+fn result(target: TargetId, seconds: i64) -> RawResult {
+    RawResult {
+        target,
+        at_ms: (NOON.unix_timestamp() + seconds) * 1_000 + 7,
+        status: Status::Pass,
+        cause: None,
+        http_status: Some(200),
+        dns_us: None,
+        connect_us: Some(2_104),
+        tls_us: None,
+        ttfb_us: Some(9_000),
+        total_us: 12_345,
+        late: false,
+        skipped: 0,
+        frequency_s: 1,
+    }
 }
 
 async fn pass_count(store: &Arc<dyn Store>) -> u64 {
@@ -141,9 +196,9 @@ async fn odd_rows_hurt_no_other(store: &Arc<dyn Store>, shell: &impl Shell, odd:
     assert_eq!((odd.definition.frequency, odd.definition.timeout), (0, -1));
     assert!(odd.definition.enabled);
 
-    let mut batch = passed(1, right);
-    batch.targets.extend(passed(1, odd.id).targets);
-    store.write(&batch).await.unwrap();
+    let mut packet = passed(1, right);
+    packet.batch.merge(passed(1, odd.id).batch);
+    assert!(store.write(&packet).await.unwrap().is_empty());
     let rows = store.load_targets().await.unwrap();
     let counts: Vec<_> = rows.iter().map(|row| row.state.tally.pass_count).collect();
     assert_eq!(counts, [i64::MAX as u64, 1], "a counter at its end stays there");
@@ -179,33 +234,125 @@ async fn an_endless_text_is_cut_and_still_seen_to_be_too_long() {
     assert_eq!(faults[0].to_string(), "name: is longer than 255 characters");
 }
 
-async fn a_deleted_target_takes_its_incidents_along(store: &Arc<dyn Store>, shell: &impl Shell) {
-    let id = add(store, "home").await;
-    let begun = Incident::begin(datetime!(2026-01-01 12:00 UTC), 1);
-    let edge = Edge { from: Status::New, to: Status::Fail };
-    let outcome = Outcome::fail(Cause::Dns, "no such host");
-    let news = TargetNews::of(&outcome, begun.started_at, Status::Fail, Some((edge, Some(begun))));
-    store.write(&Batch { sequence: 1, targets: [(id, news)].into(), ..Batch::default() }).await.unwrap();
-    let incident = async || store.load_targets().await.unwrap()[0].state.incident;
-    assert_eq!(incident().await, Some(begun));
+/// What is kept of a target goes with it: at once, or at the next start where an operator deleted it.
+async fn a_deleted_target_takes_its_past_along(shell: &impl Shell, by_command: bool) {
+    let store = store::open(&shell.settings()).await.unwrap();
+    let (id, other) = (add(&store, "home").await, add(&store, "other").await);
+    let (begun, news) = begins("no such host");
+    store.write(&packet(1, id, news)).await.unwrap();
+    let sent: Vec<_> = (0..2_000).flat_map(|n| [result(id, 60 * n), result(other, 60 * n)]).collect();
+    store.write_minutes(NODE, 1..=1, &minutes(sent)).await.unwrap();
+    let kept = async |store: &Arc<dyn Store>, id| {
+        let until = NOON + time::Duration::DAY * 400;
+        (store.incidents(id, 9).await.unwrap().len(), store.results(id, NOON, until).await.unwrap().len())
+    };
+    assert_eq!(kept(&store, id).await, (1, 2_000));
+    assert_eq!(store.load_targets().await.unwrap()[0].state.incident, Some(begun));
 
-    store.delete_target(id).await.unwrap();
+    let store = if by_command {
+        store.delete_target(id).await.unwrap();
+        store
+    } else {
+        shell.sql(&format!("DELETE FROM targets WHERE id = {id}")).await;
+        store::open(&shell.settings()).await.unwrap()
+    };
     let same_id = format!("INSERT INTO targets (id, name, url) VALUES ({id}, 'home', 'http://h/')");
     shell.sql(&same_id).await;
-    assert_eq!(incident().await, None);
+    assert_eq!(kept(&store, id).await, (0, 0));
+    assert_eq!(kept(&store, other).await, (0, 2_000));
+    assert_eq!(store.load_targets().await.unwrap()[0].state.incident, None);
 }
 
 #[tokio::test]
-async fn a_deleted_target_takes_its_incidents_along_on_sqlite() {
+async fn a_deleted_target_takes_its_past_along_on_sqlite() {
+    for by_command in [true, false] {
+        a_deleted_target_takes_its_past_along(&SqliteShell(TempDir::new().unwrap()), by_command).await;
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_target_takes_its_past_along_on_mysql() {
+    for by_command in [true, false] {
+        a_deleted_target_takes_its_past_along(&MariaDb::start().await, by_command).await;
+    }
+}
+
+/// Results of every shape, so that the view has something to unpack.
+async fn record_some(store: &Arc<dyn Store>) {
+    let id = add(store, "home").await;
+    let failed = RawResult {
+        status: Status::Fail,
+        cause: Some(Cause::Timeout),
+        http_status: None,
+        ttfb_us: None,
+        late: true,
+        skipped: 3,
+        ..result(id, 59)
+    };
+    store.write_minutes(NODE, 1..=1, &minutes([result(id, 1), failed, result(id, 61)])).await.unwrap();
+}
+
+/// What `sql/README.md` promises of the view, in words that both backends know.
+const VIEWED: &str = "SELECT time, target_id, status, cause, http_status, dns_ms, connect_ms, tls_ms, ttfb_ms, \
+     total_ms, late, skipped, frequency, node FROM results ORDER BY time";
+
+#[tokio::test]
+async fn single_results_can_be_read_in_sql_on_sqlite() {
     let shell = SqliteShell(TempDir::new().unwrap());
-    a_deleted_target_takes_its_incidents_along(&store::open(&shell.settings()).await.unwrap(), &shell).await;
+    record_some(&store::open(&shell.settings()).await.unwrap()).await;
+    let connection = Connection::open(shell.path()).unwrap();
+    let mut statement = connection.prepare(VIEWED).unwrap();
+    let rows = statement.query_map((), |row| {
+        let shown = (0..13).map(|column| format!("{:?}", row.get_ref_unwrap(column).data_type()));
+        let time: String = row.get("time")?;
+        let (status, cause): (String, Option<String>) = (row.get("status")?, row.get("cause")?);
+        let total: f64 = row.get("total_ms")?;
+        let numbers: (Option<i64>, i64, i64, i64) =
+            (row.get("http_status")?, row.get("late")?, row.get("skipped")?, row.get("frequency")?);
+        let node: String = row.get("node")?;
+        Ok((
+            time,
+            status,
+            cause,
+            total,
+            numbers,
+            !node.is_empty(),
+            shown.collect::<String>().contains("Blob"),
+        ))
+    });
+    let rows: Vec<_> = rows.unwrap().map(Result::unwrap).collect();
+    let row = |time: &str, status: &str, cause: Option<&str>, numbers| {
+        (time.to_owned(), status.to_owned(), cause.map(str::to_owned), 12.345, numbers, true, false)
+    };
+    let expected = [
+        row("2026-01-01 12:00:01.007", "PASS", None, (Some(200), 0, 0, 1)),
+        row("2026-01-01 12:00:59.007", "FAIL", Some("timeout"), (None, 1, 3, 1)),
+        row("2026-01-01 12:01:01.007", "PASS", None, (Some(200), 0, 0, 1)),
+    ];
+    assert_eq!(rows, expected);
 }
 
 #[tokio::test]
-async fn a_deleted_target_takes_its_incidents_along_on_mysql() {
+async fn single_results_can_be_read_in_sql_on_mysql() {
     let server = MariaDb::start().await;
-    a_deleted_target_takes_its_incidents_along(&store::open(&server.settings()).await.unwrap(), &server)
-        .await;
+    record_some(&store::open(&server.settings()).await.unwrap()).await;
+    let rows = server.query(VIEWED).await;
+    let text = |row: &mysql_async::Row, column: usize| match row.as_ref(column).unwrap() {
+        mysql_async::Value::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        value => value.as_sql(true),
+    };
+    let shown: Vec<Vec<String>> =
+        rows.iter().map(|row| (0..13).map(|column| text(row, column)).collect()).collect();
+    let passed = |time: &str| {
+        ["2026-01-01 ", time, ".007000|1|PASS|NULL|200|NULL|2.1040|NULL|9.0000|12.3450|0|0|1"].concat()
+    };
+    let expected = [
+        passed("12:00:01"),
+        "2026-01-01 12:00:59.007000|1|FAIL|timeout|NULL|NULL|2.1040|NULL|NULL|12.3450|1|3|1".to_owned(),
+        passed("12:01:01"),
+    ];
+    assert_eq!(shown.iter().map(|row| row.join("|")).collect::<Vec<_>>(), expected);
+    assert!(rows.iter().all(|row| !text(row, 13).is_empty()));
 }
 
 #[tokio::test]
@@ -288,10 +435,10 @@ async fn a_frozen_server_leaves_no_answer_for_the_wrong_question() {
     }
     server.thaw();
 
-    for sequence in 2..20 {
-        store.write(&passed(sequence, id)).await.unwrap();
+    for number in 2..20 {
+        store.write(&passed(number, id)).await.unwrap();
         assert_eq!(store.load_notifiers().await.unwrap().len(), 0);
-        assert_eq!(pass_count(&store).await, sequence);
+        assert_eq!(pass_count(&store).await, number);
     }
 }
 
@@ -315,11 +462,7 @@ async fn who_deletes_a_target_and_who_writes_of_it_wait_in_one_line() {
     let server = MariaDb::start().await;
     let store = store::open(&server.settings()).await.unwrap();
     let id = add(&store, "home").await;
-    let begun = Incident::begin(datetime!(2026-01-01 12:00 UTC), 1);
-    let edge = Edge { from: Status::New, to: Status::Fail };
-    let outcome = Outcome::fail(Cause::Dns, "no such host");
-    let news = TargetNews::of(&outcome, begun.started_at, Status::Fail, Some((edge, Some(begun))));
-    store.write(&Batch { sequence: 1, targets: [(id, news)].into(), ..Batch::default() }).await.unwrap();
+    store.write(&packet(1, id, begins("no such host").1)).await.unwrap();
 
     // As a batch of another daemon does: first the target, then its incidents.
     let mut writer = server.administrator().await;
@@ -346,12 +489,7 @@ async fn texts_are_the_same_whatever_a_server_takes_them_for() {
         let server = MariaDb::start_with(&options).await;
         let store = store::open(&server.settings()).await.unwrap();
         let id = add(&store, "東京").await;
-        let edge = Edge { from: Status::New, to: Status::Fail };
-        let outcome = Outcome::fail(Cause::Dns, "no such host: 東京");
-        let at = datetime!(2026-01-01 12:00 UTC);
-        let news = TargetNews::of(&outcome, at, Status::Fail, Some((edge, None)));
-        let batch = Batch { sequence: 1, targets: [(id, news)].into(), ..Batch::default() };
-        store.write(&batch).await.unwrap();
+        store.write(&packet(1, id, begins("no such host: 東京").1)).await.unwrap();
         let rows = server.query("SELECT HEX(name), HEX(status_description) FROM targets").await;
         let found: (String, String) = mysql_async::from_row(rows.into_iter().next().unwrap());
         let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02X}")).collect::<String>();

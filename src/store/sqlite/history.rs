@@ -262,7 +262,8 @@ fn read_rollups(
 
 fn next_targets(connection: &Connection, after: TargetId, most: usize) -> rusqlite::Result<Vec<TargetId>> {
     let mut next = connection.prepare_cached("SELECT id FROM targets WHERE id > ?1 ORDER BY id LIMIT ?2")?;
-    let ids = next.query_map((count(after.0), record::limit(most)), |row| Ok(TargetId(cell(row, 0).count())))?;
+    let ids =
+        next.query_map((count(after.0), record::limit(most)), |row| Ok(TargetId(cell(row, 0).count())))?;
     ids.collect()
 }
 

@@ -54,7 +54,8 @@ impl SqliteStore {
     /// Opens a file that has the schema of this program.
     pub(super) async fn open(path: &Path) -> Result<Self, OpenError> {
         let path = path.to_owned();
-        let (thread, ()) = OwnThread::start("sqlite", move || Ok::<_, OpenError>((connect::open(&path)?, ()))).await?;
+        let (thread, ()) =
+            OwnThread::start("sqlite", move || Ok::<_, OpenError>((connect::open(&path)?, ()))).await?;
         Ok(Self { thread })
     }
 

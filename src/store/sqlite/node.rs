@@ -42,8 +42,7 @@ pub(super) fn claim(
         return Ok(Claim::New);
     }
     let select = "SELECT batch FROM progress WHERE node = ?1 AND kind = ?2";
-    let written =
-        transaction.query_row(select, (node, kind.as_str()), |row| Ok(cell(row, 0).count()))?;
+    let written = transaction.query_row(select, (node, kind.as_str()), |row| Ok(cell(row, 0).count()))?;
     Ok(Claim::of(written, through))
 }
 

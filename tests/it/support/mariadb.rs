@@ -122,8 +122,10 @@ impl MariaDb {
         let tables: Vec<String> = connection.query("SHOW TABLES").await.unwrap();
         let mut dump = String::new();
         for table in tables {
-            let (_, create): (String, String) =
+            let create: Row =
                 connection.query_first(format!("SHOW CREATE TABLE `{table}`")).await.unwrap().unwrap();
+            // Of a view there is more to tell.
+            let create: String = create.get(1).unwrap();
             let rows: Vec<Row> = connection.query(format!("SELECT * FROM `{table}`")).await.unwrap();
             dump.push_str(&format!("{create}\n{rows:#?}\n"));
         }
