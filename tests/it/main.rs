@@ -14,6 +14,7 @@ mod faults;
 mod first_light;
 mod fuzz;
 mod harness;
+mod history;
 mod http_options;
 mod journal;
 mod judgement;
