@@ -8,6 +8,7 @@ mod message;
 mod own;
 mod smtp;
 mod template;
+mod tweet;
 mod webhook;
 
 use std::sync::Arc;
@@ -42,6 +43,7 @@ type Prepare = fn(&Sinks, &NotifierDefinition, &Params, &mut Fields<'_>) -> Resu
 /// Every kind that is no file, a line each.
 const KINDS: &[Kind] = &[
     Kind { name: smtp::KIND, manual: smtp::manual, prepare: smtp::prepare },
+    Kind { name: tweet::KIND, manual: tweet::manual, prepare: tweet::prepare },
     Kind { name: webhook::KIND, manual: webhook::manual, prepare: webhook::prepare },
 ];
 

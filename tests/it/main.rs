@@ -26,5 +26,6 @@ mod secrets;
 mod sink;
 mod store;
 mod support;
+mod tweet;
 mod web;
 mod webhook;
