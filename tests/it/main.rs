@@ -8,6 +8,7 @@ mod cli;
 mod config;
 mod control;
 mod docs;
+mod exec;
 mod faults;
 mod first_light;
 mod fuzz;
