@@ -10,15 +10,18 @@ use skypunch_actors::{
 use time::{OffsetDateTime, UtcOffset, format_description::BorrowedFormatItem, macros::format_description};
 
 /// The parameters of an authentication that are no secrets.
-const PUBLIC_AUTHN: [&str; 17] = [
+const PUBLIC_AUTHN: [&str; 20] = [
     "applicationcredentialid",
     "client_id",
+    "interface",
     "osauthendpoint",
     "projectdomain",
     "projectdomainid",
     "projectid",
     "projectname",
+    "region",
     "scope",
+    "service",
     "tenantid",
     "tenantname",
     "token_url",

@@ -61,7 +61,13 @@ impl Probers {
 
 impl ProberFactory for Probers {
     fn prepare(&self, definition: &TargetDefinition, target: &Target) -> Result<ProberBuilder, Vec<Fault>> {
-        let scheme = definition.url.expose().split_once("://").map_or("", |(scheme, _)| scheme).trim();
+        let url = definition.url.expose();
+        let scheme = match url.split_once("://") {
+            // A path is found in the catalogue of a cloud, whose services speak HTTP.
+            _ if url.starts_with('/') => "http",
+            Some((scheme, _)) => scheme.trim(),
+            None => "",
+        };
         match KINDS.iter().find(|(known, _)| known.eq_ignore_ascii_case(scheme)) {
             Some((_, prepare)) => prepare(self, definition, target),
             None => Err(unknown(self, definition, target)),

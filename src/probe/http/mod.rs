@@ -7,6 +7,8 @@
 //! and what the row sends in confidence (credentials, headers of its own) stays with the scheme, host and
 //! port of its URL. A body goes along where the method does, as 307 and 308 have it.
 //!
+//! Where the URL is a path, the auth's catalogue says below which URL, and all holds as for any other.
+//!
 //! What fails is judged in this order: connection, status, body, `cert_expiry_days`; then `max_response_ms`
 //! and the assertions, which are all looked at and named together.
 
@@ -16,6 +18,7 @@ mod hop;
 mod json_assertion;
 mod options;
 mod scrub;
+mod site;
 
 use std::rc::Rc;
 
@@ -30,6 +33,7 @@ use tokio::time::timeout_at;
 use self::{
     assertion::{Assertion, Evidence},
     config::Config,
+    hop::Hop,
     scrub::Secrets,
 };
 use super::{Probers, auth::Asked};
@@ -56,7 +60,8 @@ impl Prober for HttpProber {
 
 /// A row made ready, on the thread where it is probed.
 struct Probe {
-    request: Request,
+    /// Where it begins, if that is known beforehand, and with which request.
+    first: Option<(Hop, Request)>,
     secrets: Secrets,
     config: Config,
 }
@@ -75,7 +80,8 @@ type Failure = (Cause, String);
 
 impl Probe {
     fn new(config: Config) -> Self {
-        Self { request: config.request(&config.first_hop()), secrets: config.secrets(), config }
+        let first = config.first_hop().map(|hop| (hop.clone(), config.request(&hop)));
+        Self { first, secrets: config.secrets(), config }
     }
 
     async fn run(&self, tracer: Tracer) -> Outcome {
@@ -145,11 +151,14 @@ impl Probe {
     ///
     /// The status is noted as soon as it is known, since the body may outlast the deadline.
     async fn follow(&self, sight: &mut Sight) -> Result<Answer, Failure> {
-        let mut answer = self.ask(&self.request, true, sight).await?;
+        let (mut hop, request) = match &self.first {
+            Some(first) => first.clone(),
+            None => self.locate(sight).await?,
+        };
+        let mut answer = self.ask(&request, true, sight).await?;
         if self.config.options.redirects == 0 {
             return Ok(answer);
         }
-        let mut hop = self.config.first_hop();
         let mut followed = 0;
         loop {
             let next = hop.next(answer.status, &answer.headers);
@@ -170,6 +179,22 @@ impl Probe {
             hop = next;
             answer = self.ask(&self.config.request(&hop), hop.at_home, sight).await?;
         }
+    }
+
+    /// Finds where a target is whose URL is a path.
+    async fn locate(&self, sight: &mut Sight) -> Result<(Hop, Request), Failure> {
+        let locator = self.config.auth.locator().expect("a row whose url is a path has a locator");
+        let timeout = self.config.timeout;
+        let deadline = sight.progress.begun() + timeout;
+        let above = locator.locate(deadline, timeout, &mut sight.progress).await;
+        let above = above.map_err(|error| (error.cause, error.to_string()))?;
+        let hop = self.config.first_hop_below(&above).map_err(|faults| {
+            let reason = format!("{} (the catalogue has {above})", Fault::join(&faults));
+            (Cause::Config, reason)
+        })?;
+        sight.progress.step(format!("Connecting to {} ....", sight.secrets.scrub(&hop.shown())));
+        let request = self.config.request(&hop);
+        Ok((hop, request))
     }
 
     /// Asks with the row's credentials where it is `at_home`, and once more where they are worth another try.

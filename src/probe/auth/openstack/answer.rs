@@ -1,16 +1,16 @@
-//! What Keystone answers: the token, and how long it lives.
+//! What Keystone answers: the token, how long it lives, and the catalogue.
 //!
 //! The lifetime is measured by Keystone's own clock, from when it issued the token (else from the `Date` of
 //! its answer) to when it expires, so that a clock that is wrong here or there does no harm.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use actix_http::header::{DATE, HeaderMap, HeaderValue};
 use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
-    super::{endpoint::Answer, tokens::Grant},
+    super::{catalogue::Catalogue, endpoint::Answer, tokens::Grant},
     request::Version,
 };
 
@@ -25,12 +25,16 @@ pub(super) fn grant(version: Version, answer: &Answer) -> Result<Grant, String> 
             let value = token["id"].as_str().map(HeaderValue::from_str);
             let value = value.ok_or("no `access.token.id`")?;
             let value = value.map_err(|_| "its `access.token.id` holds what no header can carry")?;
-            Ok(Grant { value: usable(value)?, lifetime: lifetime(token, "expires", &answer.headers)? })
+            let lifetime = lifetime(token, "expires", &answer.headers)?;
+            let catalogue = Catalogue::of_v2(&answer.json["access"]["serviceCatalog"]);
+            Ok(Grant { value: usable(value)?, lifetime, catalogue: Arc::new(catalogue) })
         }
         Version::V3 => {
             let value = answer.headers.get(X_SUBJECT_TOKEN).cloned().ok_or("no X-Subject-Token")?;
             let token = &answer.json["token"];
-            Ok(Grant { value: usable(value)?, lifetime: lifetime(token, "expires_at", &answer.headers)? })
+            let lifetime = lifetime(token, "expires_at", &answer.headers)?;
+            let catalogue = Catalogue::of_v3(&token["catalog"]);
+            Ok(Grant { value: usable(value)?, lifetime, catalogue: Arc::new(catalogue) })
         }
     }
 }
