@@ -55,7 +55,7 @@ bench: packages ## Measure it under load; docs/performance.md says how
 
 fuzz: ## Look for what makes the parsers panic, ten minutes each; needs the nightly toolchain
 	@command -v cargo-fuzz >/dev/null || { echo 'installing cargo-fuzz'; $(INSTALL_TOOL) cargo-fuzz; }
-	@for target in row answer; do \
+	@for target in row answer keystone dns; do \
 	  cargo +nightly fuzz run --fuzz-dir tests/fuzz "$$target" --target-dir target/fuzz target/fuzz/found/"$$target" tests/fuzz/corpus/"$$target" \
 	    -- -max_total_time=600 || exit 1; \
 	done

@@ -233,7 +233,11 @@ async fn what_the_catalogue_gives_is_judged_as_a_url_of_the_row_is() {
         ("ftp://h/", Cause::Auth, "has no usable URL of `compute`: the scheme is neither http nor https"),
         ("http://bob:hunter2@h/", Cause::Auth, "has no usable URL of `compute`: holds credentials"),
         ("http://h/?x", Cause::Auth, "has no usable URL of `compute`: it ends in a query or a fragment"),
-        ("http://127.0.0.1:9/v2", Cause::Config, "options: `cert_expiry_days` wants a url"),
+        (
+            "http://127.0.0.1:9/v2",
+            Cause::Config,
+            "options: `cert_expiry_days` wants a url that begins with https://, and not",
+        ),
     ] {
         let times = r#""issued_at":"2013-11-22T12:00:00.000000Z","expires_at":"2013-11-22T13:00:00.000000Z""#;
         let endpoint = format!(r#"{{"interface":"public","region":"R","url":"{url}"}}"#);

@@ -2,10 +2,12 @@
 //!
 //! What has not the shape of an endpoint is left out: a cloud has entries that nobody asks for.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt};
 
 use serde_json::Value;
 use skypunch_actors::domain::text;
+
+use super::endpoint::masked;
 
 /// The most names that a reason shows.
 const NAMES_MAX: usize = 12;
@@ -17,10 +19,13 @@ const INTERFACES: [(&str, &str); 3] =
     [("public", "publicURL"), ("internal", "internalURL"), ("admin", "adminURL")];
 
 /// The endpoints of a catalogue, in its order.
-#[derive(Debug, Default)]
-pub(super) struct Catalogue(Vec<Listed>);
+#[derive(Default)]
+pub(super) struct Catalogue {
+    listed: Vec<Listed>,
+    /// What must not be shown, even if it comes back in a name.
+    secrets: Vec<String>,
+}
 
-#[derive(Debug)]
 struct Listed {
     service: String,
     region: String,
@@ -77,47 +82,58 @@ impl Catalogue {
                 }));
             }
         }
-        Self(listed)
+        Self { listed, secrets: Vec::new() }
+    }
+
+    /// The same, which does not show these.
+    pub(super) fn hiding(self, secrets: &[String]) -> Self {
+        Self { secrets: secrets.to_owned(), ..self }
     }
 
     /// The URL of a service; or what is missing, and what there is in its place.
     pub(super) fn find(&self, wanted: &Wanted) -> Result<&str, String> {
-        if self.0.is_empty() {
+        if self.listed.is_empty() {
             return Err("is empty, as it is where a token has no scope".to_owned());
         }
         let service = text::cut(&wanted.service, NAME_MAX);
-        let of_service: Vec<_> = self.0.iter().filter(|one| one.service == wanted.service).collect();
+        let of_service: Vec<_> = self.listed.iter().filter(|one| one.service == wanted.service).collect();
         if of_service.is_empty() {
-            let there = names(self.0.iter().map(|one| &*one.service));
+            let there = self.names(self.listed.iter().map(|one| &*one.service));
             return Err(format!("has no service `{service}`: {there}"));
         }
         let in_region = |one: &&&Listed| wanted.region.as_ref().is_none_or(|region| one.region == *region);
         let in_region: Vec<_> = of_service.iter().filter(in_region).collect();
         if let (Some(region), []) = (&wanted.region, &in_region[..]) {
             let region = text::cut(region, NAME_MAX);
-            let there = names(of_service.iter().map(|one| &*one.region));
+            let there = self.names(of_service.iter().map(|one| &*one.region));
             return Err(format!("has no `{service}` in the region `{region}`: {there}"));
         }
         let found = in_region.iter().find(|one| one.interface == wanted.interface);
         found.map(|one| &*one.url).ok_or_else(|| {
-            let there = names(in_region.iter().map(|one| one.interface));
+            let there = self.names(in_region.iter().map(|one| one.interface));
             format!("has no interface `{}` of `{service}`: {there}", wanted.interface)
         })
     }
+
+    /// What there is, in few words.
+    fn names<'a>(&self, all: impl Iterator<Item = &'a str>) -> String {
+        let all: BTreeSet<&str> = all.filter(|name| !name.is_empty()).collect();
+        if all.is_empty() {
+            return "it has none".to_owned();
+        }
+        let shown = all.iter().take(NAMES_MAX).map(|name| masked(name, &self.secrets));
+        let mut shown: Vec<_> = shown.map(|name| text::cut(&name, NAME_MAX).into_owned()).collect();
+        if all.len() > NAMES_MAX {
+            shown.push("…".to_owned());
+        }
+        format!("it has {}", shown.join(", "))
+    }
 }
 
-/// What a catalogue has, in few words.
-fn names<'a>(all: impl Iterator<Item = &'a str>) -> String {
-    let all: BTreeSet<&str> = all.filter(|name| !name.is_empty()).collect();
-    if all.is_empty() {
-        return "it has none".to_owned();
+impl fmt::Debug for Catalogue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Catalogue").field("endpoints", &self.listed.len()).finish_non_exhaustive()
     }
-    let mut shown: Vec<_> =
-        all.iter().take(NAMES_MAX).map(|name| text::cut(name, NAME_MAX).into_owned()).collect();
-    if all.len() > NAMES_MAX {
-        shown.push("…".to_owned());
-    }
-    format!("it has {}", shown.join(", "))
 }
 
 #[cfg(test)]
@@ -204,7 +220,10 @@ mod tests {
             json!([7, {"endpoints": []}, {"type": "compute"}, {"type": "compute", "endpoints": {}}]),
             json!([{"type": "compute", "endpoints": [7, {"interface": "public"}, {"url": "http://h/"}]}]),
         ] {
-            assert!(Catalogue::of_v2(&list).0.is_empty() && Catalogue::of_v3(&list).0.is_empty(), "{list}");
+            assert!(
+                Catalogue::of_v2(&list).listed.is_empty() && Catalogue::of_v3(&list).listed.is_empty(),
+                "{list}"
+            );
         }
     }
 

@@ -85,12 +85,14 @@ impl Config {
         }
     }
 
-    /// Where a probe begins whose URL is a path, now that it is known what `above` it is; or why it cannot be
-    /// probed there.
-    pub(super) fn first_hop_below(&self, above: &Url) -> Result<Hop, Vec<Fault>> {
-        let endpoint = self.site.below(above).map_err(|fault| vec![fault])?;
-        let faults = misfits(&endpoint, &self.options);
-        if faults.is_empty() { Ok(Hop::first(endpoint, self.method.clone())) } else { Err(faults) }
+    /// Where a probe begins whose URL is a path, now that it is known what stands above it.
+    pub(super) fn first_hop_below(&self, above: &Url) -> Result<Hop, Fault> {
+        Ok(Hop::first(self.site.below(above)?, self.method.clone()))
+    }
+
+    /// Why the options do not allow to begin there.
+    pub(super) fn misfits(&self, hop: &Hop) -> Vec<Fault> {
+        misfits(&hop.endpoint, &self.options)
     }
 
     /// The request of a hop, but for its credentials.

@@ -188,11 +188,13 @@ impl Probe {
         let deadline = sight.progress.begun() + timeout;
         let above = locator.locate(deadline, timeout, &mut sight.progress).await;
         let above = above.map_err(|error| (error.cause, error.to_string()))?;
-        let hop = self.config.first_hop_below(&above).map_err(|faults| {
-            let reason = format!("{} (the catalogue has {above})", Fault::join(&faults));
-            (Cause::Config, reason)
-        })?;
+        let hop = self.config.first_hop_below(&above);
+        let hop = hop.map_err(|fault| (Cause::Config, fault.to_string()))?;
         sight.progress.step(format!("Connecting to {} ....", sight.secrets.scrub(&hop.shown())));
+        let misfits = self.config.misfits(&hop);
+        if !misfits.is_empty() {
+            return Err((Cause::Config, format!("{}, and not that of the catalogue", Fault::join(&misfits))));
+        }
         let request = self.config.request(&hop);
         Ok((hop, request))
     }

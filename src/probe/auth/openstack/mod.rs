@@ -131,7 +131,7 @@ impl Issuer for Keystone {
                 secrets: parms.secrets(&["password", "applicationcredentialsecret"]),
             };
             let answer = self.caller.ask(&call).await?;
-            answer::grant(version, &answer).map_err(|problem| call.malformed(problem))
+            answer::grant(version, &answer, &call.secrets).map_err(|problem| call.malformed(problem))
         })
     }
 }
