@@ -54,7 +54,7 @@ pub(super) fn prepare(
     target: &Target,
 ) -> Result<ProberBuilder, Vec<Fault>> {
     let mut row = Row::of(definition, target);
-    let resolver = row.place(Some(PORT));
+    let (resolver, limits) = (row.place(Some(PORT)), row.limits);
     let question = row.url.as_ref().map(|url| question(url.path(), url.query_pairs().collect()));
     let question = question.and_then(|read| read.map_err(|problem| row.url_fault(problem)).ok());
     let rcode = row.options.take_if::<String>("rcode", &format!("one of {}", RCODES.join(", ")), |code| {
@@ -64,9 +64,9 @@ pub(super) fn prepare(
     let answers = row.options.take::<Vec<String>>("answers", "a list of texts");
     match (resolver, question, row.finish()) {
         (Some(resolver), Some((name, kind)), faults) if faults.is_empty() => {
-            let client = probers.client.clone();
+            let client = limits.client(&probers.client);
             let answers = answers.map(|answers| sorted(answers.iter().map(|text| comparable(text, kind))));
-            Ok(run::prober(target, Dns { client, resolver, name, kind, rcode, answers }))
+            Ok(run::prober(target, limits, Dns { client, resolver, name, kind, rcode, answers }))
         }
         (_, _, faults) => Err(faults),
     }

@@ -4,6 +4,7 @@ mod auth;
 mod dns;
 mod http;
 mod icmp;
+mod limits;
 mod row;
 mod run;
 mod tcp;

@@ -9,6 +9,7 @@ use skypunch_actors::{
 };
 use tokio::time::timeout_at;
 
+use super::limits::Limits;
 use crate::net::{NetError, Progress};
 
 /// Why a probe failed.
@@ -21,9 +22,9 @@ pub(super) trait Look: Send + 'static {
 }
 
 /// A prober that looks at a target.
-pub(super) fn prober(target: &Target, look: impl Look) -> ProberBuilder {
+pub(super) fn prober(target: &Target, limits: Limits, look: impl Look) -> ProberBuilder {
     let (url, timeout) = (target.url.clone(), target.timeout);
-    Box::new(move || Box::new(Runner(Rc::new(Run { url, timeout, look }))))
+    Box::new(move || Box::new(Runner(Rc::new(Run { url, timeout, limits, look }))))
 }
 
 struct Runner<L>(Rc<Run<L>>);
@@ -31,6 +32,7 @@ struct Runner<L>(Rc<Run<L>>);
 struct Run<L> {
     url: String,
     timeout: Duration,
+    limits: Limits,
     look: L,
 }
 
@@ -50,6 +52,10 @@ impl<L: Look> Run<L> {
         let found = found.unwrap_or_else(|_| {
             let limit = self.timeout.as_secs_f64();
             Err((Cause::Timeout, format!("no answer within {limit} s: {}", progress.stage())))
+        });
+        let found = found.and_then(|reason| match self.limits.slow(progress.elapsed()) {
+            Some(slow) => Err((Cause::Assertion, slow)),
+            None => Ok(reason),
         });
         let phase = if progress.is_connected() { "Response" } else { "Connection" };
         let outcome = match found {

@@ -133,7 +133,7 @@ fn client(probers: &Probers, options: &Options) -> Client {
         Some(options) => probers.client.with_tls(options),
         None => probers.client.clone(),
     };
-    client.over(options.ip_protocol)
+    options.limits.client(&client)
 }
 
 /// The options that make one client unlike another.
@@ -145,7 +145,7 @@ fn route(target: &Target) -> String {
 /// Options that are right by themselves, and wrong for this URL.
 fn misfits(endpoint: &Endpoint, options: &Options) -> Vec<Fault> {
     let mut faults = Vec::new();
-    if !endpoint.can_be(options.ip_protocol) {
+    if !endpoint.can_be(options.limits.ip_protocol) {
         faults.push(Fault::new("options", "`ip_protocol` rules out the address in the url"));
     }
     // A redirect may lead to one.

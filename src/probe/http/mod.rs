@@ -242,9 +242,7 @@ impl Probe {
     }
 
     fn slow(&self, progress: &Progress) -> Option<String> {
-        let allowed = self.config.options.max_response_ms?;
-        let took = progress.elapsed().as_secs_f64() * 1000.0;
-        (took > allowed as f64).then(|| format!("answered in {took:.1} ms, more than {allowed} ms"))
+        self.config.options.limits.slow(progress.elapsed())
     }
 }
 

@@ -9,10 +9,7 @@ use serde_json::{Map, Value};
 use skypunch_actors::domain::{Fault, TargetOptions, text};
 
 use super::assertion::{self, Assertion};
-use crate::{
-    fields::Fields,
-    net::{IpProtocol, TlsOptions},
-};
+use crate::{fields::Fields, net::TlsOptions, probe::limits::Limits};
 
 /// The headers that say how a message is carried: those are ours to write.
 const OURS: [HeaderName; 8] =
@@ -33,12 +30,10 @@ pub(super) struct Options {
     /// Sent with the request, in place of those that are sent anyway.
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
-    pub(super) ip_protocol: IpProtocol,
+    pub(super) limits: Limits,
     pub(super) tls: Option<TlsOptions>,
     /// How many days at least a certificate must live on.
     pub(super) cert_expiry_days: Option<u32>,
-    /// The longest that a probe may take and pass.
-    pub(super) max_response_ms: Option<u64>,
     /// The most of a body that is read, in bytes.
     pub(super) body_limit: usize,
     /// How many redirects are followed.
@@ -55,14 +50,9 @@ impl Options {
         let options = Self {
             headers: headers(&mut fields),
             body: body.map_or_else(Bytes::new, Bytes::from),
-            ip_protocol: fields.take("ip_protocol", r#""any", "4" or "6""#).unwrap_or_default(),
+            limits: Limits::read(&mut fields),
             tls: tls(&mut fields),
             cert_expiry_days: fields.take("cert_expiry_days", "a whole number of days"),
-            max_response_ms: fields.take_if(
-                "max_response_ms",
-                "a whole number of milliseconds, at least 1",
-                |ms| *ms > 0,
-            ),
             body_limit: fields
                 .take_if("body_limit", &limit, |bytes| *bytes <= BODY_LIMIT_MAX)
                 .unwrap_or(BODY_LIMIT),
@@ -137,7 +127,7 @@ mod tests {
     fn no_options_are_the_defaults() {
         let options = read(json!({})).unwrap();
         assert!(options.headers.is_empty() && options.body.is_empty());
-        assert_eq!((options.ip_protocol, options.max_response_ms), (IpProtocol::Any, None));
+        assert_eq!(options.limits, Limits::default());
         assert_eq!((options.body_limit, options.redirects), (1_048_576, 0));
         assert_eq!(read(json!({"follow_redirects": true})).unwrap().redirects, 10);
     }
