@@ -1,6 +1,6 @@
 //! Every kind of authentication against real servers: a real Keystone, and stand-ins where none will do.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{fs, sync::Arc, thread, time::Duration};
 
 use futures_util::future::join_all;
 use skypunch::{net::Client, probe::Probers};
@@ -15,6 +15,7 @@ use crate::support::{
     digest::DigestSite,
     http::{Act, Server, answer, send},
     keystone::{Keystone, PASSWORD},
+    tls::Ca,
 };
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -312,6 +313,37 @@ async fn a_thousand_targets_on_several_threads_fetch_one_token() {
     let outcomes = outcomes.await.unwrap();
     assert_eq!(outcomes.len(), 1000);
     outcomes.iter().for_each(assert_pass);
+    assert_eq!(keystone.requests().len(), 1);
+}
+
+#[actix_rt::test]
+async fn a_row_that_trusts_the_wrong_authority_leaves_the_tokens_of_others_alone() {
+    let (ca, other, folder) = (Ca::new(), Ca::new(), tempfile::tempdir().unwrap());
+    let keystone = Server::start_tls(v3_token(), ca.server("localhost")).await;
+    let target = Server::start(answer(OK)).await;
+    let process = process();
+    let trusting = |file: &str, ca: &Ca| {
+        let path = folder.path().join(file);
+        fs::write(&path, ca.pem()).unwrap();
+        let at = format!("osauthendpoint=https://localhost:{}/v3", keystone.port());
+        let url = format!("http://{}/", target.address());
+        let mut row = row(&url, "OPENSTACK", &format!("{at},user=admin,password=hunter2"));
+        row.options = Some(Secret::new(format!(r#"{{"tls": {{"ca_file": {path:?}}}}}"#)));
+        prober(&process, &row)
+    };
+    let (right, wrong) = (trusting("right.pem", &ca), trusting("wrong.pem", &other));
+    let reason = format!(
+        "no token from https://localhost:{}/v3: certificate of localhost is not signed by ",
+        keystone.port()
+    );
+    for step in ["Token fetched from", "Token from the cache", "Token from the cache"] {
+        let outcome = probe(&*wrong).await;
+        assert_eq!(outcome.failure, Some(Cause::Auth), "{}", outcome.reason);
+        assert!(outcome.reason.starts_with(&reason), "{}", outcome.reason);
+        let outcome = probe(&*right).await;
+        assert_pass(&outcome);
+        assert!(has_step(&outcome, step), "{step} is not in {}", outcome.trace);
+    }
     assert_eq!(keystone.requests().len(), 1);
 }
 
