@@ -24,7 +24,7 @@ use tokio::sync::oneshot;
 use self::link::{Link, within_deadline};
 pub use self::{
     link::Away,
-    operator::{AddNotifier, AddTarget, Change},
+    operator::{AddNotifier, AddTarget, Change, UpdateNotifier, UpdateTarget},
 };
 use crate::{
     domain::{Backoff, Batch, NotifierNews, Status, TargetNews, text},
