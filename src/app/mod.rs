@@ -56,6 +56,8 @@ fn actors(
         list: persister.clone().recipient(),
         change: persister.clone().recipient(),
         add_target: persister.clone().recipient(),
+        update_target: persister.clone().recipient(),
+        update_notifier: persister.clone().recipient(),
         add_notifier: persister.clone().recipient(),
         test_target: tester.clone().recipient(),
         test_notifier: tester.clone().recipient(),

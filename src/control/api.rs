@@ -12,7 +12,7 @@ use skypunch_actors::{
     },
     meter::GetMeasures,
     notifier::GetWaiting,
-    persister::{AddNotifier, AddTarget, Change, GetPersistence, ListRows},
+    persister::{AddNotifier, AddTarget, Change, GetPersistence, ListRows, UpdateNotifier, UpdateTarget},
     port::{ProberFactory, SinkFactory, StoreError, plan_probe, plan_sink},
     query::Rows,
     supervisor::{GetEvidence, Reload},
@@ -25,7 +25,8 @@ use tokio::{
 };
 
 use super::{
-    add::{NewNotifier, NewTarget},
+    columns::{self, ColumnFault},
+    definitions::{Given, Unnamed},
     protocol::RpcError,
     view,
 };
@@ -45,6 +46,10 @@ pub struct Actors {
     pub add_target: Recipient<AddTarget>,
     /// The persister.
     pub add_notifier: Recipient<AddNotifier>,
+    /// The persister.
+    pub update_target: Recipient<UpdateTarget>,
+    /// The persister.
+    pub update_notifier: Recipient<UpdateNotifier>,
     /// The tester.
     pub test_target: Recipient<TestTarget>,
     /// The tester.
@@ -79,7 +84,7 @@ pub struct DaemonActors {
 
 /// The methods.
 #[derive(Clone)]
-pub struct Api(Arc<Actors>);
+pub struct Api(pub(super) Arc<Actors>);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -132,7 +137,7 @@ impl Api {
                 let Nothing {} = read(params)?;
                 Ok(self.rows().await?.targets.iter().map(view::target).collect())
             }
-            ("targets", "add") => self.add_target(read::<NewTarget>(params)?.into()).await,
+            ("targets", "add") => self.add_target(columns::target(&params).map_err(misread)?).await,
             ("targets", "get" | "enable" | "disable" | "delete" | "test") => {
                 let row = self.target(read::<OfTarget>(params)?.target).await?;
                 match verb {
@@ -149,7 +154,7 @@ impl Api {
                 let Nothing {} = read(params)?;
                 Ok(self.rows().await?.notifiers.iter().map(|row| self.show(row)).collect())
             }
-            ("notifiers", "add") => self.add_notifier(read::<NewNotifier>(params)?.into()).await,
+            ("notifiers", "add") => self.add_notifier(columns::notifier(&params).map_err(misread)?).await,
             ("notifiers", "get" | "enable" | "disable" | "delete" | "test") => {
                 let row = self.notifier(read::<OfNotifier>(params)?.notifier).await?;
                 match verb {
@@ -162,6 +167,13 @@ impl Api {
                     _ => self.enable_notifier(row, verb == "enable").await,
                 }
             }
+            ("definitions", "export") => {
+                let Nothing {} = read(params)?;
+                self.export().await
+            }
+            ("definitions", "plan") => self.plan(&read::<Given>(params)?).await,
+            ("definitions", "apply") => self.apply(&read::<Given>(params)?).await,
+            ("definitions", "prune") => self.prune(&read::<Unnamed>(params)?).await,
             _ => Err(RpcError::method_not_found(method)),
         }
     }
@@ -202,7 +214,7 @@ impl Api {
         }
     }
 
-    async fn rows(&self) -> Result<Rows, RpcError> {
+    pub(super) async fn rows(&self) -> Result<Rows, RpcError> {
         ask(&self.0.list, ListRows).await?.map_err(refused)
     }
 
@@ -237,7 +249,7 @@ impl Api {
     }
 
     /// Has a change acted on now. If that fails, the daemon sees it at its next reload.
-    async fn hurry(&self) {
+    pub(super) async fn hurry(&self) {
         if let Some(daemon) = &self.0.daemon {
             ask(&daemon.reload, Reload).await.ok();
         }
@@ -296,7 +308,7 @@ fn read<T: DeserializeOwned>(params: Map<String, Value>) -> Result<T, RpcError> 
     serde_json::from_value(params.into()).map_err(|error| RpcError::invalid_params(error.to_string()))
 }
 
-async fn ask<M>(actor: &Recipient<M>, message: M) -> Result<M::Result, RpcError>
+pub(super) async fn ask<M>(actor: &Recipient<M>, message: M) -> Result<M::Result, RpcError>
 where
     M: Message<Result: Send> + Send + 'static,
 {
@@ -317,11 +329,15 @@ fn gone() -> RpcError {
     RpcError::failed("the daemon stops, or a part of it has died")
 }
 
-fn refused(error: StoreError) -> RpcError {
+fn misread(faults: Vec<ColumnFault>) -> RpcError {
+    RpcError::invalid_params(ColumnFault::join(&faults))
+}
+
+pub(super) fn refused(error: StoreError) -> RpcError {
     RpcError::failed(text::chain(&error))
 }
 
-fn not_added(error: StoreError, name: &str) -> RpcError {
+pub(super) fn not_added(error: StoreError, name: &str) -> RpcError {
     match error {
         StoreError::Conflict => RpcError::failed(format!("the name `{}` is taken", text::cut(name, 100))),
         error => refused(error),

@@ -10,7 +10,9 @@ use skypunch_actors::{
     },
     meter::{GetMeasures, Measures},
     notifier::GetWaiting,
-    persister::{AddNotifier, AddTarget, Change, GetPersistence, ListRows, Persistence},
+    persister::{
+        AddNotifier, AddTarget, Change, GetPersistence, ListRows, Persistence, UpdateNotifier, UpdateTarget,
+    },
     port::{ProberBuilder, ProberFactory, Receipt, SinkBuilder, SinkError, SinkFactory, StoreError},
     query::Rows,
     supervisor::{GetEvidence, Reload, Reloaded},
@@ -90,6 +92,8 @@ impl Fake {
             list: fake.clone().recipient(),
             change: fake.clone().recipient(),
             add_target: fake.clone().recipient(),
+            update_target: fake.clone().recipient(),
+            update_notifier: fake.clone().recipient(),
             add_notifier: fake.clone().recipient(),
             test_target: fake.clone().recipient(),
             test_notifier: fake.recipient(),
@@ -130,6 +134,30 @@ impl Handler<Change> for Fake {
             }
             Change::DeleteNotifier(id) => notifiers.retain(|row| row.id != id),
         }
+        Ok(())
+    }
+}
+
+impl Handler<UpdateTarget> for Fake {
+    type Result = Result<(), StoreError>;
+
+    fn handle(&mut self, UpdateTarget(id, definition): UpdateTarget, _: &mut Context<Self>) -> Self::Result {
+        let row = self.rows.targets.iter_mut().find(|row| row.id == id).ok_or(StoreError::NotFound)?;
+        row.definition = definition;
+        Ok(())
+    }
+}
+
+impl Handler<UpdateNotifier> for Fake {
+    type Result = Result<(), StoreError>;
+
+    fn handle(
+        &mut self,
+        UpdateNotifier(id, definition): UpdateNotifier,
+        _: &mut Context<Self>,
+    ) -> Self::Result {
+        let row = self.rows.notifiers.iter_mut().find(|row| row.id == id).ok_or(StoreError::NotFound)?;
+        row.definition = definition;
         Ok(())
     }
 }

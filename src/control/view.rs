@@ -10,7 +10,7 @@ use skypunch_actors::{
 use time::{OffsetDateTime, UtcOffset, format_description::BorrowedFormatItem, macros::format_description};
 
 /// The parameters of an authentication that are no secrets.
-const PUBLIC_AUTHN: [&str; 20] = [
+pub(super) const PUBLIC_AUTHN: [&str; 20] = [
     "applicationcredentialid",
     "client_id",
     "interface",
@@ -162,7 +162,8 @@ fn options(column: Option<&Secret>, known: &[&str]) -> Value {
     }
 }
 
-fn address(kind: &str, address: &str) -> String {
+/// The address of a notifier of a kind, as far as it is no secret.
+pub(super) fn address(kind: &str, address: &str) -> String {
     let scheme_end = address.find("://").map(|at| at + 3);
     if scheme_end.is_none() && PUBLIC_ADDRESS.iter().any(|public| public.eq_ignore_ascii_case(kind.trim())) {
         return address.to_owned();
