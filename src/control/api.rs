@@ -7,8 +7,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 use skypunch_actors::{
     domain::{
-        Evidence, Fault, NotifierDefinition, NotifierId, NotifierRow, TargetDefinition, TargetId, TargetRow,
-        text,
+        Evidence, NotifierDefinition, NotifierId, NotifierRow, TargetDefinition, TargetId, TargetRow, text,
     },
     meter::GetMeasures,
     notifier::GetWaiting,
@@ -137,7 +136,7 @@ impl Api {
                 let Nothing {} = read(params)?;
                 Ok(self.rows().await?.targets.iter().map(view::target).collect())
             }
-            ("targets", "add") => self.add_target(columns::target(&params).map_err(misread)?).await,
+            ("targets", "add") => self.add_target(columns::target(&params)).await,
             ("targets", "get" | "enable" | "disable" | "delete" | "test") => {
                 let row = self.target(read::<OfTarget>(params)?.target).await?;
                 match verb {
@@ -154,7 +153,7 @@ impl Api {
                 let Nothing {} = read(params)?;
                 Ok(self.rows().await?.notifiers.iter().map(|row| self.show(row)).collect())
             }
-            ("notifiers", "add") => self.add_notifier(columns::notifier(&params).map_err(misread)?).await,
+            ("notifiers", "add") => self.add_notifier(columns::notifier(&params)).await,
             ("notifiers", "get" | "enable" | "disable" | "delete" | "test") => {
                 let row = self.notifier(read::<OfNotifier>(params)?.notifier).await?;
                 match verb {
@@ -267,10 +266,13 @@ impl Api {
         Ok(self.show(&row))
     }
 
-    async fn add_target(&self, definition: TargetDefinition) -> Result<Value, RpcError> {
-        if let (_, Err(faults)) = plan_probe(self.0.probers.as_ref(), TargetId(0), &definition) {
-            return Err(RpcError::invalid_params(Fault::join(&faults)));
-        }
+    async fn add_target(
+        &self,
+        (definition, mut faults): (TargetDefinition, Vec<ColumnFault>),
+    ) -> Result<Value, RpcError> {
+        let judged = plan_probe(self.0.probers.as_ref(), TargetId(0), &definition).1;
+        ColumnFault::extend(&mut faults, judged.err().unwrap_or_default());
+        sound(&faults)?;
         let name = definition.name.clone();
         let added = ask(&self.0.add_target, AddTarget(definition)).await?;
         self.hurry().await;
@@ -278,11 +280,14 @@ impl Api {
         Ok(view::target(&row).into())
     }
 
-    async fn add_notifier(&self, definition: NotifierDefinition) -> Result<Value, RpcError> {
+    async fn add_notifier(
+        &self,
+        (definition, mut faults): (NotifierDefinition, Vec<ColumnFault>),
+    ) -> Result<Value, RpcError> {
         let row = NotifierRow { id: NotifierId(0), definition, pass_count: 0, fail_count: 0 };
-        if let Err(faults) = plan_sink(self.0.sinks.as_ref(), &row) {
-            return Err(RpcError::invalid_params(Fault::join(&faults)));
-        }
+        let judged = plan_sink(self.0.sinks.as_ref(), &row);
+        ColumnFault::extend(&mut faults, judged.err().unwrap_or_default());
+        sound(&faults)?;
         let name = row.definition.name.clone();
         let added = ask(&self.0.add_notifier, AddNotifier(row.definition)).await?;
         self.hurry().await;
@@ -329,8 +334,9 @@ fn gone() -> RpcError {
     RpcError::failed("the daemon stops, or a part of it has died")
 }
 
-fn misread(faults: Vec<ColumnFault>) -> RpcError {
-    RpcError::invalid_params(ColumnFault::join(&faults))
+/// A row without faults may be taken.
+pub(super) fn sound(faults: &[ColumnFault]) -> Result<(), RpcError> {
+    if faults.is_empty() { Ok(()) } else { Err(RpcError::invalid_params(ColumnFault::join(faults))) }
 }
 
 pub(super) fn refused(error: StoreError) -> RpcError {

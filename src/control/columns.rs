@@ -20,8 +20,8 @@ struct Columns<'a> {
     faults: Vec<ColumnFault>,
 }
 
-/// Reads a row of `targets`, or names all that is wrong with it.
-pub fn target(given: &Map<String, Value>) -> Result<TargetDefinition, Vec<ColumnFault>> {
+/// Reads a row of `targets`, with all that is wrong with it.
+pub fn target(given: &Map<String, Value>) -> (TargetDefinition, Vec<ColumnFault>) {
     let mut columns = Columns::of(given);
     let mut definition = TargetDefinition::new(columns.need("name"), columns.need("url"));
     columns.set("tenantid", "a text", &mut definition.tenantid);
@@ -36,8 +36,8 @@ pub fn target(given: &Map<String, Value>) -> Result<TargetDefinition, Vec<Column
     columns.finish(definition)
 }
 
-/// Reads a row of `notifiers`, or names all that is wrong with it.
-pub fn notifier(given: &Map<String, Value>) -> Result<NotifierDefinition, Vec<ColumnFault>> {
+/// Reads a row of `notifiers`, with all that is wrong with it.
+pub fn notifier(given: &Map<String, Value>) -> (NotifierDefinition, Vec<ColumnFault>) {
     let mut columns = Columns::of(given);
     let mut definition =
         NotifierDefinition::new(columns.need("name"), columns.need("type"), columns.need("address"));
@@ -100,12 +100,12 @@ impl<'a> Columns<'a> {
         self.faults.push(ColumnFault { column: column.to_owned(), problem: problem.into() });
     }
 
-    fn finish<T>(mut self, definition: T) -> Result<T, Vec<ColumnFault>> {
+    fn finish<T>(mut self, definition: T) -> (T, Vec<ColumnFault>) {
         for column in self.given.keys().filter(|column| !self.known.contains(&column.as_str())) {
             let problem = format!("is no column that can be given: {}", self.known.join(", "));
             self.faults.push(ColumnFault { column: text::reason(column), problem });
         }
-        if self.faults.is_empty() { Ok(definition) } else { Err(self.faults) }
+        (definition, self.faults)
     }
 }
 
@@ -113,6 +113,16 @@ impl ColumnFault {
     /// A fault of `column`.
     pub fn new(column: &str, problem: impl Into<String>) -> Self {
         Self { column: column.to_owned(), problem: problem.into() }
+    }
+
+    /// Adds what was found when the row was judged, of columns that could be read.
+    pub fn extend(faults: &mut Vec<Self>, judged: Vec<Fault>) {
+        let unread = faults.len();
+        for fault in judged {
+            if !faults[..unread].iter().any(|known| known.column == fault.column) {
+                faults.push(Self::new(fault.column, fault.problem));
+            }
+        }
     }
 
     /// All faults of a row as one reason.
@@ -123,12 +133,6 @@ impl ColumnFault {
     /// As programs read it.
     pub fn view(&self) -> Value {
         json!({ "column": self.column, "problem": self.problem })
-    }
-}
-
-impl From<Fault> for ColumnFault {
-    fn from(fault: Fault) -> Self {
-        Self { column: fault.column.to_owned(), problem: fault.problem }
     }
 }
 
@@ -143,7 +147,8 @@ mod tests {
     use super::*;
 
     fn read(columns: Value) -> Result<TargetDefinition, String> {
-        target(columns.as_object().unwrap()).map_err(|faults| ColumnFault::join(&faults))
+        let (definition, faults) = target(columns.as_object().unwrap());
+        if faults.is_empty() { Ok(definition) } else { Err(ColumnFault::join(&faults)) }
     }
 
     #[test]
@@ -152,7 +157,7 @@ mod tests {
         assert_eq!(definition, Ok(TargetDefinition::new("home", "http://h/")));
         let columns = json!({"name": "ops", "type": "SMTP", "address": "a@b"});
         let expected = NotifierDefinition::new("ops", "SMTP", "a@b");
-        assert_eq!(notifier(columns.as_object().unwrap()), Ok(expected));
+        assert_eq!(notifier(columns.as_object().unwrap()), (expected, Vec::new()));
     }
 
     #[test]
@@ -175,6 +180,15 @@ mod tests {
             ..TargetDefinition::new("home", "http://h/")
         };
         assert_eq!(definition, Ok(expected));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_judged_once() {
+        let (_, mut faults) = target(json!({"name": "home", "url": 7}).as_object().unwrap());
+        let judged = [("url", "is not a URL"), ("options", "not JSON"), ("options", "too long")];
+        ColumnFault::extend(&mut faults, judged.map(|(column, why)| Fault::new(column, why)).into());
+        let told = "url: must be a text; options: not JSON; options: too long";
+        assert_eq!(ColumnFault::join(&faults), told);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use skypunch_actors::{
 
 use super::{
     Actors, Api,
-    api::{ask, not_added, refused},
+    api::{ask, not_added, refused, sound},
     columns::{self, ColumnFault},
     export,
     protocol::RpcError,
@@ -60,7 +60,7 @@ trait Row {
     fn id(&self) -> u64;
     fn definition(&self) -> &Self::Definition;
     fn name(definition: &Self::Definition) -> &str;
-    fn read(given: &Map<String, Value>) -> Result<Self::Definition, Vec<ColumnFault>>;
+    fn read(given: &Map<String, Value>) -> (Self::Definition, Vec<ColumnFault>);
     fn unmask(definition: &mut Self::Definition, known: Option<&Self::Definition>) -> Vec<ColumnFault>;
     fn judge(definition: &Self::Definition, actors: &Actors) -> Vec<Fault>;
     fn changed(before: &Self::Definition, after: &Self::Definition) -> Vec<&'static str>;
@@ -85,7 +85,7 @@ impl Row for TargetRow {
         &definition.name
     }
 
-    fn read(given: &Map<String, Value>) -> Result<TargetDefinition, Vec<ColumnFault>> {
+    fn read(given: &Map<String, Value>) -> (TargetDefinition, Vec<ColumnFault>) {
         columns::target(given)
     }
 
@@ -143,7 +143,7 @@ impl Row for NotifierRow {
         &definition.name
     }
 
-    fn read(given: &Map<String, Value>) -> Result<NotifierDefinition, Vec<ColumnFault>> {
+    fn read(given: &Map<String, Value>) -> (NotifierDefinition, Vec<ColumnFault>) {
         columns::notifier(given)
     }
 
@@ -188,19 +188,17 @@ impl<D> Step<D> {
         known: &HashMap<&str, Vec<&R>>,
         actors: &Actors,
     ) -> Self {
-        let mut definition = match R::read(given) {
-            Ok(definition) => definition,
-            Err(faults) => return Self::Refuse(faults),
-        };
+        let (mut definition, mut faults) = R::read(given);
         let row = match known.get(R::name(&definition)).map_or(&[][..], Vec::as_slice) {
             [] => None,
             [row] => Some(*row),
-            rows => return Self::Refuse(vec![namesakes(R::WHAT, rows)]),
+            rows => {
+                faults.push(namesakes(R::WHAT, rows));
+                return Self::Refuse(faults);
+            }
         };
-        let mut faults = R::unmask(&mut definition, row.map(|row| row.definition()));
-        if faults.is_empty() {
-            faults.extend(R::judge(&definition, actors).into_iter().map(ColumnFault::from));
-        }
+        faults.extend(R::unmask(&mut definition, row.map(|row| row.definition())));
+        ColumnFault::extend(&mut faults, R::judge(&definition, actors));
         match row.map(|row| (row.id(), R::changed(row.definition(), &definition))) {
             _ if !faults.is_empty() => Self::Refuse(faults),
             None => Self::Add(definition),
@@ -288,9 +286,7 @@ impl Api {
         let targets = steps(&given.targets, &rows.targets, &self.0);
         let notifiers = steps(&given.notifiers, &rows.notifiers, &self.0);
         let faults: Vec<_> = refusals(&targets).chain(refusals(&notifiers)).cloned().collect();
-        if !faults.is_empty() {
-            return Err(RpcError::invalid_params(ColumnFault::join(&faults)));
-        }
+        sound(&faults)?;
         let done = async {
             // Targets name notifiers.
             let notifiers = take::<NotifierRow>(notifiers, &self.0).await?;

@@ -48,7 +48,7 @@ fn masked(column: &str, key: Option<&str>) -> ColumnFault {
     let of = key.map(|key| format!("`{}` ", text::reason(key))).unwrap_or_default();
     ColumnFault::new(
         column,
-        format!("{of}is {MASK}, and there is no row to take it from: write what it hides"),
+        format!("{of}is {MASK}, and the database has nothing in its place: write what it hides"),
     )
 }
 
@@ -141,7 +141,8 @@ mod tests {
 
     /// What is made of columns, given a row.
     fn read(columns: &Map<String, Value>, known: Option<&TargetDefinition>) -> (TargetDefinition, String) {
-        let mut definition = columns::target(columns).unwrap();
+        let (mut definition, unread) = columns::target(columns);
+        assert_eq!(unread, []);
         let faults = target(&mut definition, known);
         (definition, ColumnFault::join(&faults))
     }
@@ -158,7 +159,7 @@ mod tests {
         }
         let mut hook = NotifierDefinition::new("hook", "WEBHOOK", "https://example.org/hunter2");
         hook.params = Secret::new("secret=hunter2");
-        let mut again = columns::notifier(&super::super::notifier(&hook, &[])).unwrap();
+        let (mut again, _) = columns::notifier(&super::super::notifier(&hook, &[]));
         assert_eq!(notifier(&mut again, Some(&hook)), []);
         assert_eq!(again, hook);
     }
@@ -183,7 +184,7 @@ mod tests {
             "options": {"body": "***", "headers": {"X-Key": "***"}, "assertions": [{"body_contains": "***"}]},
         });
         let (_, faults) = read(columns.as_object().unwrap(), None);
-        let told = "is ***, and there is no row to take it from: write what it hides";
+        let told = "is ***, and the database has nothing in its place: write what it hides";
         assert_eq!(
             faults,
             format!(
