@@ -319,3 +319,55 @@ fn not_updated(error: StoreError, name: &str) -> RpcError {
         error => refused(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{CallError, Client, fake::Fake},
+        *,
+    };
+
+    async fn call(client: &mut Client, method: &str, with: Value) -> Value {
+        client.call(method, with.as_object().unwrap(), &mut |_| {}).await.unwrap()
+    }
+
+    async fn refused(client: &mut Client, method: &str, with: Value) -> (i32, String) {
+        match client.call(method, with.as_object().unwrap(), &mut |_| {}).await {
+            Err(CallError::Refused(error)) => (error.code, error.message),
+            other => panic!("{method} was not refused: {other:?}"),
+        }
+    }
+
+    #[actix::test]
+    async fn definitions_are_taken_as_a_whole_or_not_at_all() {
+        let mut client = Client::in_process(Fake::populated().daemon().0);
+        let new = json!({"name": "new", "url": "http://h/", "authn_parms": "user=a"});
+        let home = json!({"name": "home", "url": "http://h/"});
+        let bad = json!({"name": "shop", "url": "ftp://h/"});
+        let plan = call(&mut client, "definitions.plan", json!({"targets": [new, home, bad]})).await;
+        assert_eq!(
+            plan["targets"],
+            json!([
+                {"action": "add"},
+                {"action": "change", "id": 1, "columns": ["url", "authn_parms"]},
+                {
+                    "action": "refuse",
+                    "faults": [{"column": "url", "problem": "must begin with http:// or https://"}],
+                },
+            ])
+        );
+        let (number, message) =
+            refused(&mut client, "definitions.apply", json!({"targets": [new, bad]})).await;
+        assert_eq!((number, &*message), (-32_602, "url: must begin with http:// or https://"));
+        assert_eq!(call(&mut client, "targets.list", json!({})).await.as_array().unwrap().len(), 4);
+
+        let done = call(&mut client, "definitions.apply", json!({"targets": [new, home]})).await;
+        assert_eq!(done["targets"][0], json!({"action": "add", "id": 100}));
+        assert_eq!(call(&mut client, "targets.get", json!({"target": "home"})).await["url"], "http://h/");
+        call(&mut client, "definitions.prune", json!({"targets": [100, 7], "notifiers": [1]})).await;
+        let left = call(&mut client, "definitions.export", json!({})).await;
+        assert_eq!(left["notifiers"], json!([]));
+        assert_eq!(left["targets"].as_array().unwrap().len(), 3);
+        assert!(!left.to_string().contains("hunter2"), "{left}");
+    }
+}

@@ -124,38 +124,6 @@ async fn what_is_added_is_checked_first() {
 }
 
 #[actix::test]
-async fn definitions_are_taken_as_a_whole_or_not_at_all() {
-    let mut client = daemon();
-    let new = json!({"name": "new", "url": "http://h/", "authn_parms": "user=a"});
-    let home = json!({"name": "home", "url": "http://h/"});
-    let bad = json!({"name": "shop", "url": "ftp://h/"});
-    let plan = call(&mut client, "definitions.plan", json!({"targets": [new, home, bad]})).await;
-    assert_eq!(
-        plan["targets"],
-        json!([
-            {"action": "add"},
-            {"action": "change", "id": 1, "columns": ["url", "authn_parms"]},
-            {
-                "action": "refuse",
-                "faults": [{"column": "url", "problem": "must begin with http:// or https://"}],
-            },
-        ])
-    );
-    let (number, message) = code(&mut client, "definitions.apply", json!({"targets": [new, bad]})).await;
-    assert_eq!((number, &*message), (-32_602, "url: must begin with http:// or https://"));
-    assert_eq!(call(&mut client, "targets.list", json!({})).await.as_array().unwrap().len(), 4);
-
-    let done = call(&mut client, "definitions.apply", json!({"targets": [new, home]})).await;
-    assert_eq!(done["targets"][0], json!({"action": "add", "id": 100}));
-    assert_eq!(call(&mut client, "targets.get", json!({"target": "home"})).await["url"], "http://h/");
-    call(&mut client, "definitions.prune", json!({"targets": [100, 7], "notifiers": [1]})).await;
-    let left = call(&mut client, "definitions.export", json!({})).await;
-    assert_eq!(left["notifiers"], json!([]));
-    assert_eq!(left["targets"].as_array().unwrap().len(), 3);
-    assert!(!left.to_string().contains("hunter2"), "{left}");
-}
-
-#[actix::test]
 async fn a_test_tells_each_step_before_its_verdict() {
     let mut steps = Vec::new();
     let with = params(json!({"target": "shop"}));
