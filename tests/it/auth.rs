@@ -183,7 +183,7 @@ async fn the_catalogue_of_keystone_says_where_a_service_is() {
     assert_pass(&outcome);
     assert_eq!(keystone.seen_path(), "/v2.1/servers");
     for step in [
-        "Connecting to /servers?limit=1 ....".to_owned(),
+        "Looking up /servers?limit=1 in the catalogue ....".to_owned(),
         format!("Token fetched from {} in", keystone.url()),
         format!("Connecting to {compute}/servers?… ...."),
     ] {

@@ -88,7 +88,10 @@ impl Probe {
         let deadline = tracer.begun() + self.config.timeout;
         let progress = Progress::new(tracer);
         let mut sight = Sight { progress, status: None, secrets: self.secrets.clone(), expiring: None };
-        sight.progress.step(format!("Connecting to {} ....", self.config.url));
+        sight.progress.step(match &self.first {
+            Some(_) => format!("Connecting to {} ....", self.config.url),
+            None => format!("Looking up {} in the catalogue ....", self.config.url),
+        });
         let found = match timeout_at(deadline, self.look(&mut sight)).await {
             Ok(found) => found,
             Err(_) => {

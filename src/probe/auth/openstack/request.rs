@@ -117,6 +117,9 @@ pub(super) fn faults(parms: &Parms) -> Vec<String> {
         Ok(Version::V2) => faults_v2(parms, &mut faults),
         Ok(Version::V3) => faults_v3(parms, &mut faults),
     }
+    if parms.known_now(ENDPOINT).is_some_and(|url| url.contains(['?', '#'])) {
+        faults.push(format!("{ENDPOINT}: holds a query or a fragment"));
+    }
     if !parms.has(SERVICE) && (parms.has("region") || parms.has("interface")) {
         faults.push(missing(SERVICE));
     }
@@ -335,6 +338,8 @@ mod tests {
             faults("osauthendpoint=http://h/v3,applicationcredentialid=c"),
             "`applicationcredentialsecret` is missing"
         );
+        let query = V3.replace("/v3", "/v3?key=hunter2,version=3");
+        assert_eq!(faults(&query), "osauthendpoint: holds a query or a fragment");
         assert!(faults(&format!("{V3},passwd=hunter2")).starts_with("`passwd` is not known: osauth"));
         assert!(faults(&V3.replace("http://h:5000", "h:5000")).starts_with("osauthendpoint: is not an abs"));
     }
