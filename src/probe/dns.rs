@@ -335,8 +335,8 @@ mod tests {
             any_code: bool,
         ) {
             let (question, dns) = asked(kind, None);
-            let of = |(index, data): &(prop::sample::Index, Vec<u8>)| (u16::from(*index.get(&KINDS)), data.clone());
-            let records: Vec<_> = records.iter().map(of).collect();
+            let records = records.iter().map(|(index, data)| (u16::from(*index.get(&KINDS)), data.clone()));
+            let records: Vec<_> = records.collect();
             let flags = if any_code { flags } else { flags & !0xf };
             if let Ok(answer) = read(&answer(&question, flags, &records, &tail), &question) {
                 let outcome = match dns.judge(&answer) {

@@ -145,8 +145,9 @@ mod tests {
 
     fn v3() -> Catalogue {
         let endpoint = |interface: &str, region: &str, url: &str| json!({"interface": interface, "region_id": region, "url": url});
+        let identity = endpoint("public", "RegionOne", "http://k/v3");
         Catalogue::of_v3(&json!([
-            {"type": "identity", "name": "keystone", "endpoints": [endpoint("public", "RegionOne", "http://k/v3")]},
+            {"type": "identity", "name": "keystone", "endpoints": [identity]},
             {"type": "compute", "name": "nova", "endpoints": [
                 endpoint("internal", "RegionOne", "http://10.0.0.1/v2.1"),
                 endpoint("public", "RegionOne", "http://one/v2.1"),
@@ -175,7 +176,9 @@ mod tests {
 
     #[test]
     fn v2_has_the_interfaces_side_by_side() {
-        let endpoint = json!({"region": "RegionOne", "publicURL": "http://one/v2/t", "adminURL": "http://10.0.0.1/v2/t", "id": "1"});
+        let endpoint = json!({
+            "region": "RegionOne", "publicURL": "http://one/v2/t", "adminURL": "http://10.0.0.1/v2/t", "id": "1",
+        });
         let catalogue =
             Catalogue::of_v2(&json!([{"type": "compute", "name": "nova", "endpoints": [endpoint]}]));
         assert_eq!(find(&catalogue, "compute", Some("RegionOne"), "public"), Ok("http://one/v2/t"));
@@ -229,9 +232,11 @@ mod tests {
 
     #[test]
     fn a_large_cloud_is_told_in_few_words() {
-        let list: Vec<_> = (0..1000)
-            .map(|n| json!({"type": format!("{n:04}{}", "x".repeat(1000)), "endpoints": [{"interface": "public", "url": "u"}]}))
-            .collect();
+        let service = |n: u32| {
+            let endpoint = json!({"interface": "public", "url": "u"});
+            json!({"type": format!("{n:04}{}", "x".repeat(1000)), "endpoints": [endpoint]})
+        };
+        let list: Vec<_> = (0..1000).map(service).collect();
         let why = find(&Catalogue::of_v3(&list.into()), &"y".repeat(1000), None, "public").unwrap_err();
         assert!(why.chars().count() < 600 && why.ends_with("…, …"), "{why}");
     }
@@ -240,7 +245,8 @@ mod tests {
         #[test]
         fn any_json_is_a_catalogue(text in ".*", key in "type|endpoints|url|interface|publicURL|region") {
             let leaf = serde_json::from_str(&text).unwrap_or(Value::String(text));
-            let list = json!([{"type": "compute", "endpoints": [{ key: leaf.clone() }, leaf.clone()]}, leaf.clone()]);
+            let service = json!({"type": "compute", "endpoints": [{ key: leaf.clone() }, leaf.clone()]});
+            let list = json!([service, leaf.clone()]);
             for catalogue in [Catalogue::of_v2(&list), Catalogue::of_v3(&list), Catalogue::of_v3(&leaf)] {
                 drop(find(&catalogue, "compute", Some("RegionOne"), "public"));
             }
