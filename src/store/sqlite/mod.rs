@@ -40,6 +40,18 @@ const ADD_TARGET: &str = "
            :enabled, :options
     WHERE NOT EXISTS (SELECT 1 FROM targets WHERE name = :name)";
 
+const UPDATE_TARGET: &str = "
+    UPDATE targets
+    SET name = :name, tenantid = :tenantid, url = :url, method = :method, authn = :authn,
+        authn_parms = :authn_parms, pass_result = :pass_result, frequency = :frequency, timeout = :timeout,
+        enabled = :enabled, options = :options
+    WHERE id = :id";
+
+const UPDATE_NOTIFIER: &str = "
+    UPDATE notifiers
+    SET name = :name, type = :type, address = :address, params = :params, enabled = :enabled, options = :options
+    WHERE id = :id";
+
 const ADD_NOTIFIER: &str = "
     INSERT INTO notifiers (name, type, address, params, enabled, options)
     SELECT :name, :type, :address, :params, :enabled, :options
@@ -129,6 +141,29 @@ impl Store for SqliteStore {
         Ok(TargetId(id.await?))
     }
 
+    async fn update_target(&self, id: TargetId, definition: &TargetDefinition) -> Result<(), StoreError> {
+        let definition = definition.clone();
+        self.run(move |connection| {
+            let mut statement = connection.prepare_cached(UPDATE_TARGET).map_err(error::store)?;
+            let changed = statement.execute(named_params! {
+                ":id": row::count(id.0),
+                ":name": definition.name,
+                ":tenantid": definition.tenantid,
+                ":url": definition.url.expose(),
+                ":method": definition.method,
+                ":authn": definition.authn,
+                ":authn_parms": definition.authn_parms.as_ref().map(Secret::expose),
+                ":pass_result": definition.pass_result,
+                ":frequency": definition.frequency,
+                ":timeout": definition.timeout,
+                ":enabled": definition.enabled,
+                ":options": definition.options.as_ref().map(Secret::expose),
+            });
+            found(changed.map_err(error::store)?)
+        })
+        .await
+    }
+
     async fn enable_target(&self, id: TargetId, enabled: bool) -> Result<(), StoreError> {
         self.change("UPDATE targets SET enabled = ?2 WHERE id = ?1", id.0, Some(enabled)).await
     }
@@ -162,6 +197,28 @@ impl Store for SqliteStore {
             added_id(connection, added.map_err(error::store)?)
         });
         Ok(NotifierId(id.await?))
+    }
+
+    async fn update_notifier(
+        &self,
+        id: NotifierId,
+        definition: &NotifierDefinition,
+    ) -> Result<(), StoreError> {
+        let definition = definition.clone();
+        self.run(move |connection| {
+            let mut statement = connection.prepare_cached(UPDATE_NOTIFIER).map_err(error::store)?;
+            let changed = statement.execute(named_params! {
+                ":id": row::count(id.0),
+                ":name": definition.name,
+                ":type": definition.kind,
+                ":address": definition.address.expose(),
+                ":params": definition.params.expose(),
+                ":enabled": definition.enabled,
+                ":options": definition.options.as_ref().map(Secret::expose),
+            });
+            found(changed.map_err(error::store)?)
+        })
+        .await
     }
 
     async fn enable_notifier(&self, id: NotifierId, enabled: bool) -> Result<(), StoreError> {
