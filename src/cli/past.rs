@@ -247,21 +247,31 @@ mod tests {
         gone["notifier"]["name"] = Value::Null;
         gone["target"] = Value::Null;
         let rows = json!([told("019b7d4f-1b3b-7000-8000-000000000001"), gone]);
-        insta::assert_snapshot!(format!("{}{}", notifications(PIPE, &rows), notification_in_full(PIPE, &rows[0])));
+        insta::assert_snapshot!(format!(
+            "{}{}",
+            notifications(PIPE, &rows),
+            notification_in_full(PIPE, &rows[0])
+        ));
     }
 
     #[test]
     fn ids_are_shown_as_far_as_it_takes_to_tell_them_apart() {
         let same = "019b7d4f-1b3b-7000-8000-00000000000";
         assert_eq!(told_apart(&[]), 18);
-        assert_eq!(told_apart(&["019b7d4f-1b3b-7000-8000-000000000001", "019b7d4f-1b3b-7001-8000-000000000001"]), 18);
+        assert_eq!(
+            told_apart(&["019b7d4f-1b3b-7000-8000-000000000001", "019b7d4f-1b3b-7001-8000-000000000001"]),
+            18
+        );
         assert_eq!(told_apart(&[&format!("{same}1"), "019c", &format!("{same}2")]), 36);
     }
 
     #[test]
     fn a_share_is_whole_only_if_nothing_is_missing() {
         let shown = |share| percent(&json!(share));
-        assert_eq!([shown(1.0), shown(0.999_999), shown(0.29), shown(0.0)], ["100.00 %", "99.99 %", "29.00 %", "0.00 %"]);
+        assert_eq!(
+            [shown(1.0), shown(0.999_999), shown(0.29), shown(0.0)],
+            ["100.00 %", "99.99 %", "29.00 %", "0.00 %"]
+        );
         assert_eq!(percent(&Value::Null), "-");
     }
 }

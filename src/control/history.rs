@@ -61,7 +61,9 @@ impl Api {
         let since = humantime::parse_duration(since)
             .map_err(|_| RpcError::invalid_params("since: must be a time such as 90min, 24h or 7days"))?;
         let by = match asked.by {
-            Some(word) => word.parse().map_err(|_| RpcError::invalid_params("by: must be minute, hour or day"))?,
+            Some(word) => {
+                word.parse().map_err(|_| RpcError::invalid_params("by: must be minute, hour or day"))?
+            }
             None => resolution_of(since),
         };
         let until = self.0.clock.now();
@@ -198,15 +200,18 @@ mod tests {
     use serde_json::{Map, json};
     use skypunch_actors::{
         domain::{
-            Alert, AlertTarget, Cause, Delivery, DeliveryState, Event, Incident, NotifierId, Outcome, RawResult,
-            Rollup, Status, Tally, TargetDefinition, TargetId, Trace,
+            Alert, AlertTarget, Cause, Delivery, DeliveryState, Event, Incident, NotifierId, Outcome,
+            RawResult, Rollup, Status, Tally, TargetDefinition, TargetId, Trace,
         },
         port::IncidentRow,
     };
     use time::macros::datetime;
 
     use super::*;
-    use crate::control::{CallError, Client, fake::{Fake, NOW}};
+    use crate::control::{
+        CallError, Client,
+        fake::{Fake, NOW},
+    };
 
     async fn call(client: &mut Client, method: &str, with: Value) -> Result<Value, String> {
         let with: Map<String, Value> = with.as_object().unwrap().clone();
@@ -351,7 +356,8 @@ mod tests {
         let of_other = call(&mut client, "notifications.list", json!({"target": "shop"})).await.unwrap();
         assert_eq!(of_other, json!([]));
         for limit in [0, 1_001] {
-            let refusal = call(&mut client, "notifications.list", json!({ "limit": limit })).await.unwrap_err();
+            let refusal =
+                call(&mut client, "notifications.list", json!({ "limit": limit })).await.unwrap_err();
             assert_eq!(refusal, "limit: must be from 1 to 1000");
         }
     }
