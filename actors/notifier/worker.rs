@@ -74,6 +74,10 @@ pub struct Attempted {
     pub delivery: Delivery,
 }
 
+/// How long a notification is tried that is too old already when it comes: it waited for a daemon, or somebody
+/// wants it sent again.
+const LAST_CHANCE: Duration = Duration::from_secs(10 * 60);
+
 /// A notification that waits.
 #[derive(Debug)]
 struct Waiting {
@@ -169,7 +173,7 @@ impl SinkWorker {
             }
         };
         let now = Instant::now();
-        let (at, due) = self.first_due();
+        let (at, due) = self.first_due(now);
         let due = self.rests_until.map_or(due, |rest| rest.max(due));
         if due > now {
             self.next_after(due - now, ctx);
@@ -179,14 +183,13 @@ impl SinkWorker {
     }
 
     /// The notification whose turn it is, and when that is: the first of its target that is due the soonest.
-    fn first_due(&self) -> (usize, Instant) {
+    fn first_due(&self, now: Instant) -> (usize, Instant) {
         let mut earlier = HashSet::new();
         let firsts = self
             .queue
             .iter()
             .enumerate()
             .filter(|(_, waiting)| earlier.insert(waiting.parcel.notification.alert.target.id));
-        let now = Instant::now();
         // Of those that are due already, the oldest.
         let first = firsts.map(|(at, waiting)| (at, waiting.due.max(now))).min_by_key(|&(at, due)| (due, at));
         first.expect("the queue is not empty")
@@ -357,7 +360,9 @@ impl Handler<Deliver> for SinkWorker {
         let now = Instant::now();
         // The time of day says how old it is only once: from then on it may step.
         let age = self.post.clock.now() - parcel.notification.alert.at;
-        let left = self.post.give_up_after.saturating_sub(age.try_into().unwrap_or_default());
+        let give_up_after = self.post.give_up_after;
+        let left = give_up_after.saturating_sub(age.try_into().unwrap_or_default());
+        let left = left.max(give_up_after.min(LAST_CHANCE));
         self.queue.push_back(Waiting { parcel, expires: now + left, due: now });
         self.next(ctx);
     }

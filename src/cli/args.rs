@@ -88,7 +88,7 @@ pub struct Status {}
     subcommand,
     name = "targets",
     example = "{command_name} home history --since 7days --by hour",
-    note = "A share of the time that nobody looked at is neither up nor down: see Observed."
+    note = "Time during which nobody looked is UNKNOWN: it counts neither as up nor as down."
 )]
 pub struct Targets {
     /// how far back the history goes, as 90min, 24h (if unsaid) or 7days

@@ -1,6 +1,9 @@
 //! Shows what happened to people: the history of a target, its incidents, and notifications.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use serde_json::Value;
 
@@ -16,8 +19,8 @@ const ID_SHOWN: usize = 18;
 /// What a target came to over time, a line a stretch, all of it together, and the newest slots.
 pub fn history(screen: Screen, history: &Value) -> String {
     let header = [
-        "Start", "Uptime", "Observed", "Done", "Late", "Skipped", "Failed", "Causes", "p50", "p90", "p99",
-        "Max",
+        "Start", "Uptime", "Observed", "Done", "Late", "Skipped", "Failed", "Causes", "p50 (ms)", "p90 (ms)",
+        "p99 (ms)", "Max (ms)",
     ];
     let by = history["by"].as_str().unwrap_or_default();
     let entries = all(&history["entries"]).map(|entry| stretch(instant(entry, "start", by), entry));
@@ -30,19 +33,16 @@ pub fn history(screen: Screen, history: &Value) -> String {
     }
 }
 
-/// A stretch in cells. Times are of probes that passed, in milliseconds.
+/// A stretch in cells. Times are those of probes that passed.
 fn stretch(start: String, entry: &Value) -> Vec<String> {
-    if entry["done"] == 0 && entry["observed"].as_f64() == Some(0.0) {
-        let mut cells = vec![String::new(); 12];
-        let unseen = ["start", "end"].map(|key| seconds(&entry[key]));
-        cells[0] = start;
-        cells[1] = "UNKNOWN".to_owned();
-        cells[2] = percent(&entry["observed"]);
-        cells[7] = match unseen {
-            [Some(start), Some(end)] => format!("… nobody looked for {} …", span(end - start)),
+    if entry["done"] == 0 && entry["observed"] == 0.0 {
+        let unseen = match [&entry["start"], &entry["end"]].map(seconds) {
+            [Some(start), Some(end)] => format!("… nobody looked for {} …", span(end.saturating_sub(start))),
             _ => "… nobody looked …".to_owned(),
         };
-        return cells;
+        let cells =
+            [&start, "UNKNOWN", &percent(&entry["observed"]), "", "", "", "", &unseen, "", "", "", ""];
+        return cells.map(str::to_owned).into();
     }
     let causes = entry["causes"].as_object().into_iter().flatten();
     let causes: Vec<_> = causes.map(|(cause, count)| format!("{cause} {count}")).collect();
@@ -66,7 +66,7 @@ pub fn incidents(screen: Screen, incidents: &Value) -> String {
         vec![
             field(incident, "started_at"),
             end,
-            span(incident["duration_s"].as_i64().unwrap_or_default()),
+            span(incident["duration_s"].as_u64().unwrap_or_default()),
             field(incident, "failed_probes"),
             field(incident, "cause"),
             field(incident, "reason"),
@@ -161,11 +161,117 @@ fn instant(entry: &Value, key: &str, by: &str) -> String {
     }
 }
 
-fn seconds(at: &Value) -> Option<i64> {
+fn seconds(at: &Value) -> Option<u64> {
     let at = humantime::parse_rfc3339(at.as_str()?).ok()?;
-    i64::try_from(at.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs()).ok()
+    Some(at.duration_since(UNIX_EPOCH).ok()?.as_secs())
 }
 
-fn span(seconds: i64) -> String {
-    humantime::format_duration(Duration::from_secs(seconds.unsigned_abs())).to_string()
+fn span(seconds: u64) -> String {
+    humantime::format_duration(Duration::from_secs(seconds)).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const PIPE: Screen = Screen { colours: false, width: None };
+
+    fn entry(start: &str, end: &str, done: u64, failed: u64, observed: f64) -> Value {
+        let uptime = (done > 0).then(|| (done - failed) as f64 / done as f64);
+        let time = |ms: f64| (done > failed).then_some(ms);
+        let causes = if failed > 0 { json!({"dns": 1, "timeout": failed - 1}) } else { json!({}) };
+        json!({
+            "start": start, "end": end, "uptime": uptime, "observed": observed, "expected": done + 1, "done": done,
+            "late": 2, "skipped": 1, "passed": done - failed, "failed": failed, "causes": causes,
+            "min_ms": time(1.0), "mean_ms": time(2.0), "p50_ms": time(2.5), "p90_ms": time(10.0),
+            "p99_ms": time(99.9), "max_ms": time(1234.5),
+        })
+    }
+
+    #[test]
+    fn a_history_with_a_gap() {
+        let told = json!({
+            "target": {"id": 1, "name": "home"}, "by": "hour",
+            "total": entry("2026-01-02T00:00:00.000Z", "2026-01-02T05:00:00.000Z", 3601, 2, 0.999_999),
+            "entries": [
+                entry("2026-01-02T00:00:00.000Z", "2026-01-02T01:00:00.000Z", 60, 0, 1.0),
+                entry("2026-01-02T01:00:00.000Z", "2026-01-02T03:00:00.000Z", 0, 0, 0.0),
+                entry("2026-01-02T03:00:00.000Z", "2026-01-02T04:00:00.000Z", 10, 10, 0.17),
+                entry("2026-01-02T04:00:00.000Z", "2026-01-02T05:00:00.000Z", 0, 0, 1.0),
+            ],
+            "recent": [{"status": "PASS"}, {"status": "UNKNOWN"}, {"status": "FAIL"}, {"status": "PASS"}],
+        });
+        insta::assert_snapshot!(history(PIPE, &told));
+    }
+
+    #[test]
+    fn a_history_by_the_day_of_which_no_result_is_left() {
+        let day = entry("2026-01-02T00:00:00.000Z", "2026-01-03T00:00:00.000Z", 1440, 0, 1.0);
+        let told = json!({"by": "day", "total": day, "entries": [day], "recent": []});
+        insta::assert_snapshot!(history(PIPE, &told));
+    }
+
+    #[test]
+    fn incidents_and_the_trace_of_the_newest() {
+        let told = json!([
+            {
+                "id": 2, "started_at": "2026-01-02T03:04:05.678Z", "ended_at": null, "duration_s": 3700,
+                "failed_probes": 62, "cause": "connect", "reason": "connection refused by 127.0.0.1:81",
+                "trace": ["03:04:05.678000 Connecting to http://localhost:81 ....", "\u{1b}[31mforged"],
+                "notifications": [{"state": "delivered"}, {"state": "pending"}, {"state": "delivered"}],
+            },
+            {
+                "id": 1, "started_at": "2026-01-01T03:04:05.678Z", "ended_at": "2026-01-01T03:04:06.000Z",
+                "duration_s": 0, "failed_probes": 1, "cause": "dns", "reason": "no such name",
+                "trace": ["not shown"], "notifications": [],
+            },
+        ]);
+        insta::assert_snapshot!(incidents(PIPE, &told));
+        assert_eq!(incidents(PIPE, &json!([])).lines().count(), 4);
+    }
+
+    fn told(id: &str) -> Value {
+        json!({
+            "id": id, "at": "2026-01-02T03:04:05.678Z", "event": "FAIL", "target": {"id": 1, "name": "home"},
+            "notifier": {"id": 1, "name": "ops"}, "incident": 7, "state": "refused", "attempts": 3,
+            "last_error": "550 no such user", "updated_at": "2026-01-02T03:05:00.000Z", "cause": "dns",
+            "reason": "no such name", "trace": ["03:04:05.678000 Connecting to http://localhost:81 ...."],
+        })
+    }
+
+    #[test]
+    fn a_list_of_notifications_and_the_details_of_one() {
+        let mut gone = told("019b7d4f-1b3b-7000-8000-000000000003");
+        gone["notifier"]["name"] = Value::Null;
+        gone["target"] = Value::Null;
+        let rows = json!([told("019b7d4f-1b3b-7000-8000-000000000001"), gone]);
+        insta::assert_snapshot!(format!(
+            "{}{}",
+            notifications(PIPE, &rows),
+            notification_in_full(PIPE, &rows[0])
+        ));
+    }
+
+    #[test]
+    fn ids_are_shown_as_far_as_it_takes_to_tell_them_apart() {
+        let same = "019b7d4f-1b3b-7000-8000-00000000000";
+        assert_eq!(told_apart(&[]), 18);
+        assert_eq!(
+            told_apart(&["019b7d4f-1b3b-7000-8000-000000000001", "019b7d4f-1b3b-7001-8000-000000000001"]),
+            18
+        );
+        assert_eq!(told_apart(&[&format!("{same}1"), "019c", &format!("{same}2")]), 36);
+    }
+
+    #[test]
+    fn a_share_is_whole_only_if_nothing_is_missing() {
+        let shown = |share| percent(&json!(share));
+        assert_eq!(
+            [shown(1.0), shown(0.999_999), shown(0.29), shown(0.0)],
+            ["100.00 %", "99.99 %", "29.00 %", "0.00 %"]
+        );
+        assert_eq!(percent(&Value::Null), "-");
+    }
 }

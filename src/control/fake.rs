@@ -1,23 +1,34 @@
 //! Actors that hold their rows in memory and answer at once, in place of the daemon's.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use actix::prelude::*;
 use skypunch_actors::{
     domain::{
-        Cause, Evidence, Fault, NotifierDefinition, NotifierId, NotifierRow, Outcome, Params, Secret,
-        Sighting, Slots, Status, Target, TargetDefinition, TargetId, TargetRow, TargetState, Trace,
+        Cause, Evidence, Fault, NotifierDefinition, NotifierId, NotifierRow, Outcome, Params, RawResult,
+        Rollup, Secret, Sighting, Slots, Status, Target, TargetDefinition, TargetId, TargetRow, TargetState,
+        Trace,
     },
+    historian::{GetHistory, GetIncidents, GetNotifications, GetResults},
     meter::{GetMeasures, Measures},
-    notifier::GetWaiting,
-    persister::{AddNotifier, AddTarget, Change, GetPersistence, ListRows, Persistence},
-    port::{ProberBuilder, ProberFactory, Receipt, SinkBuilder, SinkError, SinkFactory, StoreError},
+    notifier::{GetWaiting, RetryNow},
+    persister::{AddNotifier, AddTarget, Change, GetPersistence, ListRows, Persistence, Resend},
+    port::{
+        IncidentRow, NotificationRow, ProberBuilder, ProberFactory, Receipt, SinkBuilder, SinkError,
+        SinkFactory, StoreError,
+    },
     query::Rows,
     supervisor::{GetEvidence, Reload, Reloaded},
     tester::{TestNotifier, TestTarget},
+    testing::TestClock,
 };
-use time::macros::datetime;
+use time::{OffsetDateTime, macros::datetime};
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
 use super::{Actors, Api, DaemonActors, Public};
 
@@ -25,7 +36,18 @@ use super::{Actors, Api, DaemonActors, Public};
 #[derive(Default)]
 pub struct Fake {
     pub rows: Rows,
+    pub entries: BTreeMap<OffsetDateTime, Rollup>,
+    pub results: Vec<RawResult>,
+    pub incidents: Vec<(IncidentRow, Vec<NotificationRow>)>,
+    pub notifications: Vec<NotificationRow>,
+    /// Those that are on their way.
+    pub underway: Vec<Uuid>,
+    /// Those that were to begin anew.
+    pub resent: Arc<Mutex<Vec<Uuid>>>,
 }
+
+/// What time it is.
+pub const NOW: OffsetDateTime = datetime!(2026-01-02 03:04:05.678 UTC);
 
 /// Finds fault with `ftp:` URLs and with the kind `PIGEON`.
 struct Kinds;
@@ -61,7 +83,7 @@ impl Fake {
         let mut definition = NotifierDefinition::new("ops", "SMTP", "ops@example.org");
         definition.params = Secret::new("server=mail.example.org,password=hunter2");
         rows.notifiers.push(NotifierRow { id: NotifierId(1), definition, pass_count: 3, fail_count: 1 });
-        Self { rows }
+        Self { rows, ..Self::default() }
     }
 
     /// The methods over this fake, as a daemon has them; the receiver hears of a stop.
@@ -82,6 +104,8 @@ impl Fake {
             reload: fake.clone().recipient(),
             evidence: fake.clone().recipient(),
             waiting: fake.clone().recipient(),
+            retry: fake.clone().recipient(),
+            resend: fake.clone().recipient(),
             measures: fake.clone().recipient(),
             stop,
             started_at: datetime!(2026-01-02 03:04:05 UTC),
@@ -91,11 +115,16 @@ impl Fake {
             change: fake.clone().recipient(),
             add_target: fake.clone().recipient(),
             add_notifier: fake.clone().recipient(),
+            history: fake.clone().recipient(),
+            results: fake.clone().recipient(),
+            incidents: fake.clone().recipient(),
+            notifications: fake.clone().recipient(),
             test_target: fake.clone().recipient(),
             test_notifier: fake.recipient(),
             probers: Arc::new(Kinds),
             sinks: Arc::new(Kinds),
             public: Arc::new(|_| Public { address: true, params: vec!["server".to_owned()] }),
+            clock: Arc::new(TestClock::new(NOW)),
             daemon,
         }
     }
@@ -193,6 +222,9 @@ impl Handler<GetPersistence> for Fake {
         MessageResult(Persistence {
             backend: "sqlite",
             away: None,
+            journal_away: None,
+            journal_bytes: 4_096,
+            results_dropped: 3,
             results_waiting: 2,
             targets: [1, 2, 3, 4],
         })
@@ -230,5 +262,61 @@ impl Handler<GetMeasures> for Fake {
 
     fn handle(&mut self, _: GetMeasures, _: &mut Context<Self>) -> Self::Result {
         MessageResult(Measures { probes_per_s: 1.5, slots: Slots { done: 10, late: 2, skipped: 1 } })
+    }
+}
+
+impl Handler<GetHistory> for Fake {
+    type Result = Result<BTreeMap<OffsetDateTime, Rollup>, StoreError>;
+
+    fn handle(&mut self, asked: GetHistory, _: &mut Context<Self>) -> Self::Result {
+        let asked_for = asked.by.start_of(asked.from)..asked.until;
+        Ok(self.entries.range(asked_for).map(|(at, rollup)| (*at, rollup.clone())).collect())
+    }
+}
+
+impl Handler<GetResults> for Fake {
+    type Result = Result<Vec<RawResult>, StoreError>;
+
+    fn handle(&mut self, asked: GetResults, _: &mut Context<Self>) -> Self::Result {
+        let asked_for = asked.from..asked.until;
+        Ok(self.results.iter().filter(|result| asked_for.contains(&result.at())).cloned().collect())
+    }
+}
+
+impl Handler<GetIncidents> for Fake {
+    type Result = Result<Vec<(IncidentRow, Vec<NotificationRow>)>, StoreError>;
+
+    fn handle(&mut self, _: GetIncidents, _: &mut Context<Self>) -> Self::Result {
+        Ok(self.incidents.clone())
+    }
+}
+
+impl Handler<GetNotifications> for Fake {
+    type Result = Result<Vec<NotificationRow>, StoreError>;
+
+    fn handle(&mut self, GetNotifications(filter): GetNotifications, _: &mut Context<Self>) -> Self::Result {
+        let meant = |row: &&NotificationRow| {
+            let of = row.alert.as_ref().map(|alert| alert.target.id);
+            filter.ids.as_ref().is_none_or(|ids| ids.contains(&row.id))
+                && filter.target.is_none_or(|target| of == Some(target))
+                && (!filter.failed || matches!(row.delivery.state.as_str(), "refused" | "expired"))
+        };
+        Ok(self.notifications.iter().filter(meant).take(filter.most).cloned().collect())
+    }
+}
+
+impl Handler<RetryNow> for Fake {
+    type Result = bool;
+
+    fn handle(&mut self, RetryNow(id): RetryNow, _: &mut Context<Self>) -> bool {
+        self.underway.contains(&id)
+    }
+}
+
+impl Handler<Resend> for Fake {
+    type Result = ();
+
+    fn handle(&mut self, Resend(notification): Resend, _: &mut Context<Self>) {
+        self.resent.lock().unwrap().push(notification.id);
     }
 }

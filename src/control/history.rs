@@ -61,7 +61,7 @@ impl Api {
         let since = humantime::parse_duration(since)
             .map_err(|_| RpcError::invalid_params("since: must be a time such as 90min, 24h or 7days"))?;
         let by = match asked.by {
-            Some(word) => word.parse().map_err(|_| RpcError::invalid_params("by: minute, hour or day"))?,
+            Some(word) => word.parse().map_err(|_| RpcError::invalid_params("by: must be minute, hour or day"))?,
             None => resolution_of(since),
         };
         let until = self.0.clock.now();
@@ -195,7 +195,208 @@ fn ids(beginning: &str) -> Option<RangeInclusive<Uuid>> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Map, json};
+    use skypunch_actors::{
+        domain::{
+            Alert, AlertTarget, Cause, Delivery, DeliveryState, Event, Incident, NotifierId, Outcome, RawResult,
+            Rollup, Status, Tally, TargetDefinition, TargetId, Trace,
+        },
+        port::IncidentRow,
+    };
+    use time::macros::datetime;
+
     use super::*;
+    use crate::control::{CallError, Client, fake::{Fake, NOW}};
+
+    async fn call(client: &mut Client, method: &str, with: Value) -> Result<Value, String> {
+        let with: Map<String, Value> = with.as_object().unwrap().clone();
+        match client.call(method, &with, &mut |_| {}).await {
+            Ok(answer) => Ok(answer),
+            Err(CallError::Refused(error)) => Err(error.message),
+            Err(other) => panic!("{method}: {other}"),
+        }
+    }
+
+    fn result(at: OffsetDateTime, cause: Option<Cause>) -> RawResult {
+        RawResult {
+            target: TargetId(1),
+            at_ms: i64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap(),
+            status: Status::Pass,
+            cause,
+            http_status: cause.is_none().then_some(200),
+            dns_us: Some(100),
+            connect_us: Some(200),
+            tls_us: None,
+            ttfb_us: Some(11_000),
+            total_us: 12_345,
+            late: false,
+            skipped: 0,
+            frequency_s: 60,
+        }
+    }
+
+    /// Probes every minute, but for the hour from one to two; one of them failed.
+    fn looked_at() -> Fake {
+        let mut fake = Fake::populated();
+        let begun = datetime!(2026-01-02 0:00:10 UTC);
+        for minute in (0..184).filter(|minute| !(60..120).contains(minute)) {
+            let at = begun + Duration::from_secs(60 * minute);
+            let result = result(at, (minute == 182).then_some(Cause::Timeout));
+            let mut rollup = Rollup::default();
+            rollup.add(&result);
+            fake.entries.entry(Resolution::Hour.start_of(at)).or_default().merge(&rollup);
+            fake.results.push(result);
+        }
+        fake
+    }
+
+    fn notification(id: u128, notifier: u64, state: DeliveryState) -> NotificationRow {
+        let mut trace = Trace::new(NOW);
+        trace.push(Duration::ZERO, "Connecting to https://example.org/ ....");
+        let target = TargetDefinition::new("home", "https://bob:hunter2@example.org/").read(TargetId(1)).0;
+        let alert = Alert {
+            event: Event::Fail,
+            at: NOW,
+            target: AlertTarget::from(&target),
+            status: Status::Fail,
+            previous_status: Status::Pass,
+            incident: Some(Incident::begin(NOW, 7)),
+            outcome: Arc::new(Outcome { trace, ..Outcome::fail(Cause::Dns, "no such name") }),
+            tally: Tally::default(),
+        };
+        let last_error = (state != DeliveryState::Delivered).then(|| "421 try again later".to_owned());
+        NotificationRow {
+            id: Uuid::from_u128(id),
+            notifier: NotifierId(notifier),
+            alert: Some(alert),
+            delivery: Delivery { state, attempts: 2, last_error, at: NOW },
+        }
+    }
+
+    /// One of each state, and one whose notifier is gone.
+    fn told() -> Fake {
+        let mut fake = Fake::populated();
+        let states = (0x10..).zip(DeliveryState::ALL);
+        fake.notifications = states.map(|(id, state)| notification(id << 96, 1, state)).collect();
+        fake.notifications.push(notification(0x20 << 96, 9, DeliveryState::Refused));
+        fake.underway.push(fake.notifications[0].id);
+        fake
+    }
+
+    #[actix::test]
+    async fn a_history_has_its_keys_and_a_gap_where_nobody_looked() {
+        let mut client = Client::in_process(looked_at().daemon().0);
+        let asked = json!({"target": "home", "since": "3h 4min", "by": "hour"});
+        let mut told = call(&mut client, "targets.history", asked).await.unwrap();
+        let recent: Vec<Value> = told["recent"].as_array().unwrap().clone();
+        let statuses: Vec<_> = recent.iter().map(|slot| slot["status"].as_str().unwrap()).collect();
+        assert_eq!(statuses.iter().filter(|status| **status == "UNKNOWN").count(), 60);
+        assert_eq!(statuses[statuses.len() - 3..], ["PASS", "FAIL", "PASS"]);
+        told["recent"] = recent[59..61].iter().chain(&recent[recent.len() - 2..]).cloned().collect();
+        insta::assert_snapshot!(serde_json::to_string_pretty(&told).unwrap());
+    }
+
+    #[actix::test]
+    async fn a_history_of_nothing_is_one_gap() {
+        let mut client = Client::in_process(Fake::populated().offline());
+        let told = call(&mut client, "targets.history", json!({"target": 1})).await.unwrap();
+        assert_eq!(told["entries"].as_array().unwrap().len(), 1);
+        assert_eq!((&told["total"]["uptime"], &told["total"]["observed"]), (&Value::Null, &json!(0.0)));
+        assert_eq!((&told["by"], &told["recent"]), (&json!("hour"), &json!([])));
+    }
+
+    #[actix::test]
+    async fn a_history_that_cannot_be_told_is_refused() {
+        let mut client = Client::in_process(Fake::populated().daemon().0);
+        for (asked, why) in [
+            (json!({"target": 1, "since": "yesterday"}), "since: must be a time such as 90min, 24h or 7days"),
+            (json!({"target": 1, "by": "week"}), "by: must be minute, hour or day"),
+            (json!({"target": 1, "since": "8days", "by": "minute"}), "goes back 7days 1m at the most"),
+            (json!({"target": 1, "since": "500years"}), "by the day, the history goes back"),
+            (json!({"target": 3}), "there is no target `3`"),
+            (json!({"target": 1, "until": "1h"}), "unknown field `until`"),
+        ] {
+            let refusal = call(&mut client, "targets.history", asked).await.unwrap_err();
+            assert!(refusal.contains(why), "{refusal}");
+        }
+        let asked = json!({"target": 1, "since": "7days", "by": "minute"});
+        assert!(call(&mut client, "targets.history", asked).await.is_ok());
+    }
+
+    #[actix::test]
+    async fn incidents_have_their_keys() {
+        let mut fake = told();
+        let incident = IncidentRow {
+            incident: Incident { failed_probes: 3, ..Incident::begin(NOW - Duration::from_secs(90), 7) },
+            cause: Some(Cause::Dns),
+            reason: "no such name".to_owned(),
+            trace: vec!["03:02:35.678000 Connecting to https://example.org/ ....".to_owned()],
+        };
+        let notifications = fake.notifications[1..3].to_vec();
+        fake.incidents = vec![(incident, notifications)];
+        let mut client = Client::in_process(fake.daemon().0);
+        let told = call(&mut client, "targets.incidents", json!({"target": "home"})).await.unwrap();
+        insta::assert_snapshot!(serde_json::to_string_pretty(&told).unwrap());
+    }
+
+    #[actix::test]
+    async fn notifications_are_listed() {
+        let mut client = Client::in_process(told().offline());
+        let all = call(&mut client, "notifications.list", json!({})).await.unwrap();
+        assert_eq!(all.as_array().unwrap().len(), 6);
+        assert_eq!((&all[0]["notifier"]["name"], &all[5]["notifier"]["name"]), (&json!("ops"), &Value::Null));
+        let failed = json!({"failed": true, "limit": 2, "target": "home"});
+        let failed = call(&mut client, "notifications.list", failed).await.unwrap();
+        assert_eq!((&failed[0]["state"], &failed[1]["state"]), (&json!("refused"), &json!("expired")));
+        let of_other = call(&mut client, "notifications.list", json!({"target": "shop"})).await.unwrap();
+        assert_eq!(of_other, json!([]));
+        for limit in [0, 1_001] {
+            let refusal = call(&mut client, "notifications.list", json!({ "limit": limit })).await.unwrap_err();
+            assert_eq!(refusal, "limit: must be from 1 to 1000");
+        }
+    }
+
+    #[actix::test]
+    async fn a_notification_is_found_by_the_beginning_of_its_id() {
+        let mut client = Client::in_process(told().offline());
+        let found = call(&mut client, "notifications.get", json!({"id": "00000013"})).await.unwrap();
+        insta::assert_snapshot!(serde_json::to_string_pretty(&found).unwrap());
+        for (id, why) in [
+            ("0000001", "several notifications begin with `0000001`: say more of the id"),
+            ("00000030", "there is no notification `00000030`"),
+            ("home", "id: `home` is not the beginning of an id"),
+        ] {
+            let refusal = call(&mut client, "notifications.get", json!({ "id": id })).await.unwrap_err();
+            assert_eq!(refusal, why);
+        }
+        let refusal = call(&mut client, "notifications.retry", json!({"id": "00000013"})).await.unwrap_err();
+        assert_eq!(refusal, "no daemon is running");
+    }
+
+    #[actix::test]
+    async fn what_is_on_its_way_is_hurried_and_what_has_ended_begins_anew() {
+        let mut fake = told();
+        fake.notifications[4].alert = None;
+        let (resent, ended) = (fake.resent.clone(), fake.notifications[3].id);
+        let mut client = Client::in_process(fake.daemon().0);
+        for (id, done) in [
+            ("00000010", Ok("pending")),
+            ("00000011", Err("waits: older ones of its notifier come first")),
+            ("00000013", Ok("refused")),
+            ("00000014", Err("what it told cannot be read any more")),
+            ("00000020", Err("its notifier was deleted")),
+        ] {
+            match (call(&mut client, "notifications.retry", json!({ "id": id })).await, done) {
+                (Ok(row), Ok(state)) => assert_eq!(row["state"], state),
+                (Err(refusal), Err(why)) => assert!(refusal.contains(why), "{refusal}"),
+                (answer, _) => panic!("{id}: {answer:?}"),
+            }
+        }
+        assert_eq!(*resent.lock().unwrap(), [ended]);
+        call(&mut client, "notifiers.disable", json!({"notifier": "ops"})).await.unwrap();
+        let refusal = call(&mut client, "notifications.retry", json!({"id": "00000013"})).await.unwrap_err();
+        assert_eq!(refusal, "its notifier is disabled: enable it first");
+    }
 
     #[test]
     fn a_longer_history_is_summed_up_by_more() {

@@ -20,7 +20,7 @@ mod fake;
 mod history;
 mod past;
 mod pidfile;
-mod protocol;
+pub mod protocol;
 mod server;
 #[cfg(test)]
 mod tests;

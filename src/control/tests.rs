@@ -179,6 +179,11 @@ async fn unknown_methods_and_wrong_parameters_get_the_standard_codes() {
         ("targets.add", json!({"name": "x"})),
         ("targets.add", json!({"name": "x", "url": "http://h/", "frequency": "often"})),
         ("notifiers.test", json!({"target": 1})),
+        ("targets.history", json!({})),
+        ("targets.incidents", json!({"target": 1, "since": "1h"})),
+        ("notifications.list", json!({"failed": "yes"})),
+        ("notifications.get", json!({"id": 1})),
+        ("notifications.retry", json!({})),
     ] {
         assert_eq!(code(&mut client, method, with.clone()).await.0, -32_602, "{method} {with}");
     }

@@ -58,6 +58,9 @@ pub(super) enum Failure {
     /// SQLite refused.
     #[error("SQLite refused")]
     Sqlite(#[from] rusqlite::Error),
+    /// It is no file of ours, or its header was damaged.
+    #[error("the header is not that of a journal")]
+    Foreign,
     /// The file was damaged, and a new one cannot be made.
     #[error("the file is damaged, and what can be read of it cannot be saved")]
     Open(#[from] Box<OpenError>),
@@ -81,7 +84,11 @@ impl From<Failure> for JournalError {
 impl Failure {
     /// Whether the file is no longer what SQLite wrote.
     pub(super) fn is_damage(&self) -> bool {
-        matches!(self, Self::Sqlite(error) if is_damage(error))
+        match self {
+            Self::Foreign => true,
+            Self::Sqlite(error) => is_damage(error),
+            _ => false,
+        }
     }
 
     /// Whether the disk has no room.
@@ -94,7 +101,7 @@ impl Failure {
 }
 
 /// Whether a file is no longer what SQLite wrote.
-pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
+fn is_damage(error: &rusqlite::Error) -> bool {
     match error.sqlite_error() {
         // The file ends too soon.
         Some(error) if error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHORT_READ => true,

@@ -10,7 +10,7 @@ use skypunch_actors::domain::Batch;
 use super::{
     codec,
     error::Failure,
-    file::{self, StoredBatch},
+    stored::{self, StoredBatch},
 };
 
 const OLDEST_WITH_RESULTS: &str = "SELECT number FROM batches WHERE results > 0 ORDER BY number LIMIT 1";
@@ -85,14 +85,14 @@ fn fold_from(transaction: &Transaction<'_>, bytes: &mut u64, oldest: i64, part: 
         }
     }
     drop(rows);
-    *bytes = bytes.saturating_sub(file::skip(transaction, &unreadable)?);
+    *bytes = bytes.saturating_sub(stored::skip(transaction, &unreadable)?);
     if let Some(last) = numbers.last() {
         let mut delete = transaction.prepare_cached("DELETE FROM batches WHERE number = ?1")?;
         for number in &numbers {
             delete.execute([number.cast_signed()])?;
         }
         let body = codec::write_batch(&folded);
-        file::put_batch(transaction, *last, 0, &body)?;
+        stored::put_batch(transaction, *last, 0, &body)?;
         *bytes += body.len() as u64;
     }
     Ok(dropped)

@@ -22,11 +22,13 @@
 //! or it would count some twice: hence the marks, which are kept in a table for the time after a restart.
 
 pub mod codec;
+mod connect;
 mod error;
 mod file;
 mod fold;
 mod salvage;
 mod spare;
+mod stored;
 
 use std::{
     collections::BTreeSet,

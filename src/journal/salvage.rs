@@ -16,8 +16,9 @@ use skypunch_actors::domain::text;
 use uuid::Uuid;
 
 use super::{
+    connect::{self, TABLES},
     error::{Failure, OpenError},
-    file::{self, StoredBatch, StoredNotification, TABLES},
+    stored::{self, StoredBatch, StoredNotification},
 };
 
 /// How many keys in a row are tried one by one where the way along them is broken.
@@ -48,7 +49,7 @@ pub(super) fn finish(directory: &Path) -> io::Result<()> {
         return Ok(());
     }
     // Without the other it is complete: that was moved away after it.
-    if file::path(directory).exists() { remove(&new) } else { fs::rename(&new, file::path(directory)) }
+    if connect::path(directory).exists() { remove(&new) } else { fs::rename(&new, connect::path(directory)) }
 }
 
 /// Puts a new file in the place of a damaged one. `known` is who writes it, and the greatest number, where
@@ -60,12 +61,12 @@ pub(super) fn salvage(
 ) -> Result<(), OpenError> {
     let explain = |failure: Failure| match failure {
         Failure::Io(error) => OpenError::Io(error),
-        failure => OpenError::Sqlite { path: file::path(directory), source: failure.into() },
+        failure => OpenError::Sqlite { path: connect::path(directory), source: failure.into() },
     };
     warn!("the journal is damaged: {}", text::chain(damage));
     let saved = copy(directory, known).map_err(explain)?;
     let kept = set_aside(directory)?;
-    fs::rename(new_path(directory), file::path(directory))?;
+    fs::rename(new_path(directory), connect::path(directory))?;
     sync(directory)?;
     let Saved { batches, notifications, unreadable, whole } = saved;
     let lost = if whole { format!("{unreadable}") } else { format!("{unreadable} or more") };
@@ -83,10 +84,10 @@ fn copy(directory: &Path, known: Option<(Uuid, u64)>) -> Result<Saved, Failure> 
     fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
     let mut to = Connection::open_with_flags(&new, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     to.execute_batch(&format!("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = MEMORY; {TABLES}"))?;
-    let from = match open_damaged(&file::path(directory)) {
+    let from = match open_damaged(&connect::path(directory)) {
         Ok(from) => Some(from),
         // The first page says nothing any more; that of a new file says the same.
-        Err(_) => graft(directory, &new).and_then(|()| open_damaged(&file::path(directory)).ok()),
+        Err(_) => graft(directory, &new).and_then(|()| open_damaged(&connect::path(directory)).ok()),
     };
     let transaction = to.transaction()?;
     let mut saved = Saved { whole: true, ..Saved::default() };
@@ -99,9 +100,9 @@ fn copy(directory: &Path, known: Option<(Uuid, u64)>) -> Result<Saved, Failure> 
         }
         None => saved.whole = false,
     }
-    let read = from.as_ref().and_then(|from| file::read_meta(from).ok().flatten());
+    let read = from.as_ref().and_then(|from| connect::read_meta(from).ok().flatten());
     let (node, known_last) = known.or(read).unwrap_or_else(|| (Uuid::now_v7(), 0));
-    file::put_meta(&transaction, node, last.max(known_last))?;
+    connect::put_meta(&transaction, node, last.max(known_last))?;
     transaction.commit()?;
     to.close().map_err(|(_, error)| error)?;
     Ok(saved)
@@ -112,7 +113,9 @@ fn open_damaged(path: &Path) -> rusqlite::Result<Connection> {
     // The log of SQLite is read, and left as it is.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.query_row("PRAGMA locking_mode = EXCLUSIVE", (), |_| Ok(()))?;
-    connection.query_row("SELECT count(*) FROM meta", (), |_| Ok(()))?;
+    // What is prepared from the first page alone.
+    connection.prepare(SELECT_BATCH)?;
+    connection.prepare(SELECT_NOTIFICATION)?;
     Ok(connection)
 }
 
@@ -120,7 +123,7 @@ fn open_damaged(path: &Path) -> rusqlite::Result<Connection> {
 fn graft(directory: &Path, new: &Path) -> Option<()> {
     let mut page = vec![0; FIRST_PAGE];
     fs::File::open(new).ok()?.read_exact_at(&mut page, 0).ok()?;
-    let damaged = fs::OpenOptions::new().write(true).open(file::path(directory)).ok()?;
+    let damaged = fs::OpenOptions::new().write(true).open(connect::path(directory)).ok()?;
     let pages = u32::try_from(damaged.metadata().ok()?.len() / FIRST_PAGE as u64).ok()?;
     // No free pages: none is written any more. The size: as the file has it.
     page[28..32].copy_from_slice(&pages.to_be_bytes());
@@ -166,10 +169,12 @@ fn walk(
 fn copy_batches(from: &Connection, to: &Connection, saved: &mut Saved) -> Result<u64, Failure> {
     let (numbers, whole) = keys(from, "batches", "number");
     saved.whole &= whole;
-    let mut put = to.prepare(file::PUT_BATCH)?;
+    let mut last = 0;
+    let mut put = to.prepare(stored::PUT_BATCH)?;
     for &number in &numbers {
         match from.query_row(SELECT_BATCH, [number], StoredBatch::read) {
             Ok(stored) if stored.is_whole() => {
+                last = stored.number;
                 let StoredBatch { results, format, checksum, body, .. } = stored;
                 put.execute((number, results.cast_signed(), format, checksum, body))?;
                 saved.batches += 1;
@@ -178,7 +183,7 @@ fn copy_batches(from: &Connection, to: &Connection, saved: &mut Saved) -> Result
             Ok(_) | Err(_) => saved.unreadable += 1,
         }
     }
-    Ok(numbers.last().copied().unwrap_or(0).cast_unsigned())
+    Ok(last)
 }
 
 /// Copies the marks; where they cannot be read, every number is one.
@@ -188,7 +193,7 @@ fn copy_marks(from: &Connection, to: &Connection) -> Result<(), Failure> {
     };
     match read() {
         Ok(marks) => {
-            let mut put = to.prepare(file::PUT_MARK)?;
+            let mut put = to.prepare(stored::PUT_MARK)?;
             marks.into_iter().try_for_each(|mark| put.execute([mark]).map(drop))?;
         }
         Err(_) => to.execute_batch("INSERT OR IGNORE INTO marks SELECT number FROM batches")?,
@@ -232,7 +237,7 @@ fn replay(to: &Connection) -> Result<(), Failure> {
             continue;
         };
         for (id, news) in &batch.notifications {
-            file::put_notification(to, *id, news)?;
+            stored::put_notification(to, *id, news)?;
         }
     }
     Ok(())
@@ -246,12 +251,12 @@ fn set_aside(directory: &Path) -> Result<PathBuf, OpenError> {
             remove(&entry.path())?;
         }
     }
-    let modified = fs::metadata(file::path(directory))?.modified()?;
+    let modified = fs::metadata(connect::path(directory))?.modified()?;
     let seconds = modified.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let kept = directory.join(format!("journal.db.damaged-{seconds}"));
     let log = directory.join(format!("journal.db.damaged-{seconds}-wal"));
-    fs::rename(file::path(directory), &kept)?;
-    match fs::rename(file::log_path(directory), log) {
+    fs::rename(connect::path(directory), &kept)?;
+    match fs::rename(connect::log_path(directory), log) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
         _ => {}
     }

@@ -2,7 +2,13 @@
 
 use std::fs;
 
-use skypunch::{net::Client, probe::Probers};
+use serde_json::json;
+use skypunch::{
+    control::protocol::{read_reply, read_request, response_line},
+    journal::codec,
+    net::Client,
+    probe::Probers,
+};
 use skypunch_actors::{
     domain::{Cause, Secret, TargetDefinition, TargetId},
     port::plan_probe,
@@ -50,9 +56,39 @@ fn every_seed_of_a_row_is_a_target_or_is_refused() {
 #[actix_rt::test]
 async fn every_seed_of_an_answer_comes_to_a_verdict() {
     for (path, seed) in seeds("answer") {
-        let server = Server::start(vec![Act::Read, Act::Send(seed)]).await;
-        let outcome = Row::at(&server).probe().await;
-        let by_the_server = [None, Some(Cause::Protocol), Some(Cause::Status)];
-        assert!(by_the_server.contains(&outcome.failure), "{path}: {}", outcome.reason);
+        let server = Server::start(vec![Act::Take, Act::Send(seed)]).await;
+        for version in ["1.1", "2"] {
+            let outcome = Row::at(&server).options(json!({"http_version": version})).probe().await;
+            let by_the_server = [None, Some(Cause::Protocol), Some(Cause::Status)];
+            assert!(by_the_server.contains(&outcome.failure), "{path}: {}", outcome.reason);
+        }
+    }
+}
+
+#[test]
+fn every_seed_of_the_journal_is_read_again_as_it_was_written_or_is_refused() {
+    let mut read = 0;
+    for (path, seed) in seeds("journal") {
+        if let Ok(batch) = codec::read_batch(codec::FORMAT, &seed) {
+            assert_eq!(codec::write_batch(&batch), seed, "{path}");
+            read += 1;
+        }
+        if let Ok(news) = codec::read_notification(codec::FORMAT, &seed) {
+            assert_eq!(codec::write_notification(&news), seed, "{path}");
+            read += 1;
+        }
+    }
+    assert!(read >= 4, "{read}");
+}
+
+#[test]
+fn every_seed_of_the_control_socket_is_a_request_or_an_error_of_the_standard() {
+    for (path, seed) in seeds("control") {
+        let line = String::from_utf8_lossy(&seed);
+        drop(read_reply(&line));
+        if let Err((id, error)) = read_request(&line) {
+            assert!((-32_700..=-32_600).contains(&error.code), "{path}: {error}");
+            assert!(read_reply(&response_line(&id, Err(error))).is_some(), "{path}");
+        }
     }
 }

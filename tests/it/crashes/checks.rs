@@ -45,7 +45,7 @@ pub(super) async fn incidents_agree(
         let (first, last) = (run[0].at, run[run.len() - 1].at);
         // A probe may have been answered a moment before the kill that lost it.
         let around = first - Duration::from_secs(1)..last + Duration::from_secs(1);
-        let lost = killed_at.iter().filter(|at| around.contains(at)).count();
+        let lost = killed_at.iter().filter(|at| around.contains(*at)).count();
         if run.len() > lost {
             begun += 1;
             let overlaps = format!(

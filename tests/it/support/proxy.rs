@@ -62,7 +62,8 @@ impl Drop for Proxy {
 }
 
 async fn carry(client: TcpStream, to: u16, lines: watch::Receiver<Line>) {
-    if *lines.borrow() == Line::Cut {
+    let cut_off = *lines.borrow() == Line::Cut;
+    if cut_off {
         return;
     }
     let Ok(server) = TcpStream::connect(("127.0.0.1", to)).await else {
@@ -84,11 +85,13 @@ async fn pass(
 ) {
     let mut piece = vec![0; 64 << 10];
     while let Ok(length @ 1..) = from.read(&mut piece).await {
-        if let Line::Slow(wait) = *lines.borrow() {
+        let line = *lines.borrow();
+        if let Line::Slow(wait) = line {
             sleep(wait).await;
         }
         // What was swallowed comes late, as on a line that drops packets for a while.
-        if lines.wait_for(|line| *line != Line::Swallows).await.is_err() {
+        let through = lines.wait_for(|line| *line != Line::Swallows).await.is_ok();
+        if !through {
             return;
         }
         if to.write_all(&piece[..length]).await.is_err() {
