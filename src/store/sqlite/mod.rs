@@ -26,6 +26,7 @@ pub(super) use migrate::{inspect, migrate};
 
 use super::{
     error::OpenError,
+    record::PURGE_ROWS,
     row::{self, Cell, SELECT_NOTIFIERS, SELECT_TARGETS},
 };
 use crate::own_thread::OwnThread;
@@ -175,7 +176,7 @@ impl Store for SqliteStore {
             let some = move |connection: &mut Connection| {
                 history::forget_some(connection, table, key, row::count(id.0)).map_err(error::store)
             };
-            while self.run(some).await? {}
+            while self.run(some).await? >= PURGE_ROWS {}
         }
         self.run(move |connection| write::delete_target(connection, id).map_err(error::store).and_then(found))
             .await
