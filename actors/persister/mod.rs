@@ -39,14 +39,13 @@ pub use self::{
     operator::{AddNotifier, AddTarget, Change, UpdateNotifier, UpdateTarget},
 };
 use crate::{
-    deadline::within_deadline,
     domain::{
         Alert, AlertTarget, Backoff, Batch, DeliveryState, Event, Notification, NotificationNews, Parcel,
         RawResult, Status, TargetNews, routing, text,
     },
     event::{Announced, DeliveryChanged, Listen, ProbeCompleted},
     lifecycle::Drain,
-    port::{Appended, Clock, Journal, JournalError, Packet, Progress, Store, StoreError},
+    port::{Appended, Clock, Journal, JournalError, Packet, Progress, Store, StoreError, within_deadline},
     query::{GetProgress, LoadRows, LoadUndelivered, Rows},
 };
 
