@@ -56,9 +56,15 @@ async fn nothing_that_the_program_writes_holds_a_planted_secret() {
     }
     let names = ["plain", "env", "file", "torn", "json", "url", "options"];
     let mut commands: Vec<Vec<&str>> =
-        vec![vec!["targets"], vec!["notifiers"], vec!["status"], vec!["check"]];
+        vec![vec!["targets"], vec!["notifiers"], vec!["notifications"], vec!["status"], vec!["check"]];
     commands.extend(names.map(|name| vec!["targets", name]));
-    commands.extend(names.map(|name| vec!["targets", name, "test"]));
+    for action in ["test", "history", "incidents"] {
+        commands.extend(names.map(|name| vec!["targets", name, action]));
+    }
+    let told = home.json(&["notifications"]);
+    let ids: Vec<&str> = told.as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap()).collect();
+    assert!(!ids.is_empty());
+    commands.extend(ids.iter().map(|id| vec!["notifications", id]));
     commands.extend(["mail", "torn", "dead", "hook"].map(|name| vec!["notifiers", name]));
     commands.extend(["mail", "torn", "dead"].map(|name| vec!["notifiers", name, "test"]));
     for command in &commands {
