@@ -22,6 +22,7 @@ use super::{
     Kinds, KindsError,
     core::{Core, Kept},
     database::{self, DatabaseError},
+    systemd::{self, Heart, Witnesses},
 };
 use crate::{
     clock::SystemClock,
@@ -33,7 +34,7 @@ use crate::{
 };
 
 /// How often the daemon looks whether its actors live.
-const PULSE: Duration = Duration::from_secs(1);
+pub(super) const PULSE: Duration = Duration::from_secs(1);
 
 /// Why the daemon did not start, or had to end.
 #[derive(Debug, thiserror::Error)]
@@ -144,7 +145,11 @@ async fn live(life: &Life<'_>, signals: &mut Signals, hangup: &mut Signal) -> Re
     let web = web.map(|web| web.start(health(&core))).transpose()?;
 
     info!("skypunch {} serves on {}", env!("CARGO_PKG_VERSION"), settings.daemon.socket.display());
+    systemd::ready();
     let end = until_end(&core, signals, hangup, &mut stopped).await;
+    if let End::Told = end {
+        systemd::stopping();
+    }
 
     let stop_web = OptionFuture::from(web.map(Web::stop));
     // A second signal means now.
@@ -165,6 +170,7 @@ async fn until_end(
 ) -> End {
     let mut pulse = interval(PULSE);
     pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let heart = Heart::start(witnesses(core));
     loop {
         tokio::select! {
             () = signals.stop() => {
@@ -183,6 +189,7 @@ async fn until_end(
                 if let Some(name) = core.dead() {
                     return End::Died(name);
                 }
+                heart.iter().for_each(Heart::beat);
             }
         }
     }
@@ -191,9 +198,11 @@ async fn until_end(
 /// Does not wait for the database: other signals may come meanwhile.
 fn reload(core: &Core) {
     let reloaded = core.supervisor.send(Reload);
+    systemd::reloading();
     actix::spawn(async move {
         // Why a reload failed is told by the Persister, once.
         reloaded.await.ok();
+        systemd::ready();
     });
 }
 
@@ -237,6 +246,10 @@ fn health(core: &Core) -> web::Health {
         waiting: core.notifier.clone().recipient(),
         measures: core.meter.clone().recipient(),
     }
+}
+
+fn witnesses(core: &Core) -> Witnesses {
+    Witnesses { persistence: core.persister.clone().recipient(), waiting: core.notifier.clone().recipient() }
 }
 
 /// A panic is a bug that somebody must hear of, on one line.

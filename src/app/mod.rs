@@ -5,6 +5,7 @@ mod core;
 mod daemon;
 mod database;
 mod offline;
+mod systemd;
 
 use std::sync::Arc;
 
@@ -61,7 +62,7 @@ impl Kinds {
         if let Some(folder) = &settings.notify.sinks_dir {
             catalogue = catalogue.with_folder(folder, &sink::built_in())?;
         }
-        let sinks = Sinks::new(roots, clock).knowing(catalogue);
+        let sinks = Sinks::new(roots, clock).knowing(catalogue).allowing_exec(settings.notify.allow_exec);
         Ok(Self { probers: Arc::new(probers), sinks: Arc::new(sinks) })
     }
 

@@ -62,10 +62,12 @@ impl<L: Look> Run<L> {
         let (phase, status) = (progress.phase(), progress.status());
         let outcome = match found {
             Ok(reason) => {
+                let reason = progress.masked(reason);
                 progress.step(format!("{phase} [OK] {reason}"));
                 Outcome::pass(reason)
             }
             Err((cause, reason)) => {
+                let reason = progress.masked(reason);
                 progress.step(format!("{phase} [FAIL] reason: {reason}"));
                 Outcome::fail(cause, reason)
             }

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use serde_json::json;
 use skypunch::{
     control::protocol::{read_reply, read_request, response_line},
     journal::codec,
@@ -55,10 +56,12 @@ fn every_seed_of_a_row_is_a_target_or_is_refused() {
 #[actix_rt::test]
 async fn every_seed_of_an_answer_comes_to_a_verdict() {
     for (path, seed) in seeds("answer") {
-        let server = Server::start(vec![Act::Read, Act::Send(seed)]).await;
-        let outcome = Row::at(&server).probe().await;
-        let by_the_server = [None, Some(Cause::Protocol), Some(Cause::Status)];
-        assert!(by_the_server.contains(&outcome.failure), "{path}: {}", outcome.reason);
+        let server = Server::start(vec![Act::Take, Act::Send(seed)]).await;
+        for version in ["1.1", "2"] {
+            let outcome = Row::at(&server).options(json!({"http_version": version})).probe().await;
+            let by_the_server = [None, Some(Cause::Protocol), Some(Cause::Status)];
+            assert!(by_the_server.contains(&outcome.failure), "{path}: {}", outcome.reason);
+        }
     }
 }
 

@@ -97,8 +97,10 @@ impl Home {
             }
         };
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("SKYPUNCH_") || name == "STATE_DIRECTORY" {
-                command.env_remove(name);
+            let name = name.to_string_lossy();
+            let of_systemd = ["STATE_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
+            if name.starts_with("SKYPUNCH_") || of_systemd.contains(&&*name) {
+                command.env_remove(&*name);
             }
         }
         command.envs(self.env.iter().map(|(name, value)| (name, value)));

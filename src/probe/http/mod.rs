@@ -72,12 +72,24 @@ struct Sight<'a> {
     expiring: Option<String>,
     /// Whether a 401 was asked about already.
     refused: bool,
+    /// Whether a server has a say in where it goes.
+    redirected: bool,
+}
+
+impl Sight<'_> {
+    /// Where a redirect leads, a server may echo what it was told: in names, paths, certificates.
+    fn hide(&mut self) {
+        if self.redirected {
+            let secrets = self.secrets.as_in_urls();
+            self.progress.mask(Box::new(move |text| secrets.scrub(text).into_owned()));
+        }
+    }
 }
 
 impl Look for Probe {
     fn look<'a>(&'a self, progress: &'a mut Progress) -> LocalBoxFuture<'a, Result<String, Failure>> {
-        let sight = Sight { progress, secrets: self.secrets.clone(), expiring: None, refused: false };
-        Box::pin(self.judge(sight))
+        let secrets = self.secrets.clone();
+        Box::pin(self.judge(Sight { progress, secrets, expiring: None, refused: false, redirected: false }))
     }
 }
 
@@ -131,13 +143,16 @@ impl Probe {
         let mut hop = self.config.first_hop();
         let mut followed = 0;
         loop {
-            let next = hop.next(answer.status, &answer.headers);
-            let Some(next) =
-                next.map_err(|lost| (Cause::Protocol, sight.secrets.scrub(&lost.to_string()).into_owned()))?
-            else {
+            let next = match hop.next(answer.status, &answer.headers) {
+                Ok(None) => return Ok(answer),
+                next => next,
+            };
+            sight.redirected = true;
+            sight.hide();
+            let Some(next) = next.map_err(|lost| (Cause::Protocol, lost.to_string()))? else {
                 return Ok(answer);
             };
-            let shown = sight.secrets.scrub(&next.shown()).into_owned();
+            let shown = next.shown();
             if followed == self.config.options.redirects {
                 return Err((
                     Cause::Protocol,
@@ -179,6 +194,7 @@ impl Probe {
         let credentials = credentials.map_err(|error| (error.cause, error.to_string()))?;
         let Some((name, value)) = credentials else { return Ok(request.clone()) };
         sight.secrets.add_header(&value);
+        sight.hide();
         Ok(request.clone().header(name, value))
     }
 
