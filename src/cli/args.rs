@@ -31,7 +31,6 @@ struct Args {
 
 #[derive(Debug, FromArgs, PartialEq)]
 #[argh(subcommand)]
-#[expect(clippy::large_enum_variant, reason = "a process has one")]
 pub enum Command {
     Run(Run),
     Start(Start),

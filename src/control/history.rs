@@ -6,7 +6,7 @@ use futures_util::future::try_join;
 use serde::Deserialize;
 use serde_json::Value;
 use skypunch_actors::{
-    domain::{Notification, NotifierRow, Resolution, Stretch, recent, stretches, text},
+    domain::{Notification, NotifierRow, Resolution, Stretch, recent, stretches, text, unseen},
     historian::{GetHistory, GetIncidents, GetNotifications, GetResults},
     notifier::RetryNow,
     persister::Resend,
@@ -61,7 +61,9 @@ impl Api {
         let since = humantime::parse_duration(since)
             .map_err(|_| RpcError::invalid_params("since: must be a time such as 90min, 24h or 7days"))?;
         let by = match asked.by {
-            Some(word) => word.parse().map_err(|_| RpcError::invalid_params("by: must be minute, hour or day"))?,
+            Some(word) => {
+                word.parse().map_err(|_| RpcError::invalid_params("by: must be minute, hour or day"))?
+            }
             None => resolution_of(since),
         };
         let until = self.0.clock.now();
@@ -79,7 +81,11 @@ impl Api {
         let stretches = stretches(&entries.map_err(refused)?, by, from, until, frequency);
         let results = results.map_err(refused)?;
         let sum = Stretch::sum(&stretches, by.start_of(from), until);
-        Ok(past::history(&row, by, &stretches, &sum, &recent(&results, until, RECENT)).into())
+        let mut slots = recent(&results, until, RECENT);
+        if let (true, Some(gap)) = (slots.is_empty(), stretches.last().filter(|last| last.is_gap())) {
+            slots = unseen(gap, frequency, RECENT);
+        }
+        Ok(past::history(&row, by, &stretches, &sum, &slots).into())
     }
 
     pub(super) async fn incidents(&self, asked: OfTarget) -> Result<Value, RpcError> {
@@ -169,8 +175,8 @@ fn again(row: &NotificationRow, notifiers: &[NotifierRow]) -> Result<Notificatio
 /// What a history of this length is summed up by, unless somebody says.
 fn resolution_of(since: Duration) -> Resolution {
     match since.as_secs().div_ceil(60 * 60) {
-        ..=3 => Resolution::Minute,
-        ..=168 => Resolution::Hour,
+        0..=3 => Resolution::Minute,
+        4..=168 => Resolution::Hour,
         _ => Resolution::Day,
     }
 }
@@ -198,15 +204,18 @@ mod tests {
     use serde_json::{Map, json};
     use skypunch_actors::{
         domain::{
-            Alert, AlertTarget, Cause, Delivery, DeliveryState, Event, Incident, NotifierId, Outcome, RawResult,
-            Rollup, Status, Tally, TargetDefinition, TargetId, Trace,
+            Alert, AlertTarget, Cause, Delivery, DeliveryState, Event, Incident, NotifierId, Outcome,
+            RawResult, Rollup, Status, Tally, TargetDefinition, TargetId, Trace,
         },
         port::IncidentRow,
     };
     use time::macros::datetime;
 
     use super::*;
-    use crate::control::{CallError, Client, fake::{Fake, NOW}};
+    use crate::control::{
+        CallError, Client,
+        fake::{Fake, NOW},
+    };
 
     async fn call(client: &mut Client, method: &str, with: Value) -> Result<Value, String> {
         let with: Map<String, Value> = with.as_object().unwrap().clone();
@@ -302,7 +311,9 @@ mod tests {
         let told = call(&mut client, "targets.history", json!({"target": 1})).await.unwrap();
         assert_eq!(told["entries"].as_array().unwrap().len(), 1);
         assert_eq!((&told["total"]["uptime"], &told["total"]["observed"]), (&Value::Null, &json!(0.0)));
-        assert_eq!((&told["by"], &told["recent"]), (&json!("hour"), &json!([])));
+        let slots = told["recent"].as_array().unwrap();
+        assert_eq!((&told["by"], slots.len()), (&json!("hour"), RECENT));
+        assert!(slots.iter().all(|slot| slot["status"] == "UNKNOWN"));
     }
 
     #[actix::test]
@@ -351,7 +362,8 @@ mod tests {
         let of_other = call(&mut client, "notifications.list", json!({"target": "shop"})).await.unwrap();
         assert_eq!(of_other, json!([]));
         for limit in [0, 1_001] {
-            let refusal = call(&mut client, "notifications.list", json!({ "limit": limit })).await.unwrap_err();
+            let refusal =
+                call(&mut client, "notifications.list", json!({ "limit": limit })).await.unwrap_err();
             assert_eq!(refusal, "limit: must be from 1 to 1000");
         }
     }
