@@ -88,6 +88,8 @@ fn actors(
         list: persister.clone().recipient(),
         change: persister.clone().recipient(),
         add_target: persister.clone().recipient(),
+        update_target: persister.clone().recipient(),
+        update_notifier: persister.clone().recipient(),
         add_notifier: persister.clone().recipient(),
         history: historian.clone().recipient(),
         results: historian.clone().recipient(),

@@ -64,9 +64,9 @@ pub(super) const ALL: [(&str, &str); 21] = [
     HISTORY_MINUTE.entry(),
     HISTORY_HOUR.entry(),
     HISTORY_DAY.entry(),
-    NOTIFY_GIVE_UP_AFTER.entry(),
     LOG_CONFIG.entry(),
     WEB_LISTEN.entry(),
+    NOTIFY_GIVE_UP_AFTER.entry(),
     NOTIFY_SINKS_DIR.entry(),
     NOTIFY_ALLOW_EXEC.entry(),
 ];

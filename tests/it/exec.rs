@@ -6,8 +6,8 @@ use serde_json::Value;
 use skypunch::sink::Sinks;
 use skypunch_actors::{
     domain::{
-        Alert, Cause, Event, Fault, Notification, NotifierDefinition, Outcome, Params, Secret, Status, Tally,
-        TargetDefinition, TargetId,
+        Alert, AlertTarget, Cause, Event, Fault, Notification, NotifierDefinition, NotifierId, Outcome,
+        Params, Secret, Status, Tally, TargetDefinition, TargetId,
     },
     port::{Clock, Receipt, Sink, SinkError, SinkFactory},
     testing::TestClock,
@@ -23,16 +23,19 @@ use crate::{
 fn notification() -> Notification {
     let mut definition = TargetDefinition::new("Zürich $(id) \"`id`", "http://localhost:81/");
     definition.options = Some(Secret::new(r#"{"tags":["a","b"]}"#));
-    Notification::new(Arc::new(Alert {
-        event: Event::Fail,
-        at: TestClock::default().now(),
-        target: Arc::new(definition.read(TargetId(8)).0),
-        status: Status::Fail,
-        previous_status: Status::Pass,
-        incident: None,
-        outcome: Arc::new(Outcome::fail(Cause::Connect, "connection refused by ::1:81")),
-        tally: Tally::default(),
-    }))
+    Notification::new(
+        NotifierId(1),
+        Arc::new(Alert {
+            event: Event::Fail,
+            at: TestClock::default().now(),
+            target: AlertTarget::from(&definition.read(TargetId(8)).0),
+            status: Status::Fail,
+            previous_status: Status::Pass,
+            incident: None,
+            outcome: Arc::new(Outcome::fail(Cause::Connect, "connection refused by ::1:81")),
+            tally: Tally::default(),
+        }),
+    )
 }
 
 fn plan(allowed: bool, address: &str, params: &str) -> Result<Box<dyn Sink>, String> {

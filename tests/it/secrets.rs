@@ -55,8 +55,8 @@ async fn nothing_that_the_program_writes_holds_a_planted_secret() {
         written.push(request.split_once("\r\n").unwrap().1.to_owned());
     }
     let names = ["plain", "env", "file", "torn", "json", "url", "options"];
-    let mut commands: Vec<Vec<&str>> =
-        vec![vec!["targets"], vec!["notifiers"], vec!["notifications"], vec!["status"], vec!["check"]];
+    let lists = ["targets", "notifiers", "notifications", "status", "check", "export"];
+    let mut commands: Vec<Vec<&str>> = lists.map(|list| vec![list]).into();
     commands.extend(names.map(|name| vec!["targets", name]));
     for action in ["test", "history", "incidents"] {
         commands.extend(names.map(|name| vec!["targets", name, action]));

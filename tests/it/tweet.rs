@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use skypunch::{clock::SystemClock, sink::Sinks};
 use skypunch_actors::{
     domain::{
-        Alert, Cause, Event, Fault, Notification, NotifierDefinition, Outcome, Params, Secret, Status, Tally,
-        TargetDefinition, TargetId,
+        Alert, AlertTarget, Cause, Event, Fault, Notification, NotifierDefinition, NotifierId, Outcome,
+        Params, Secret, Status, Tally, TargetDefinition, TargetId,
     },
     port::{Clock, Receipt, Sink, SinkError, SinkFactory},
     testing::TestClock,
@@ -20,16 +20,19 @@ use crate::support::{
 
 fn notification(at: OffsetDateTime, reason: &str) -> Notification {
     let target = TargetDefinition::new("Zürich", "http://localhost:81/").read(TargetId(8)).0;
-    Notification::new(Arc::new(Alert {
-        event: Event::Fail,
-        at,
-        target: Arc::new(target),
-        status: Status::Fail,
-        previous_status: Status::Pass,
-        incident: None,
-        outcome: Arc::new(Outcome::fail(Cause::Connect, reason)),
-        tally: Tally::default(),
-    }))
+    Notification::new(
+        NotifierId(1),
+        Arc::new(Alert {
+            event: Event::Fail,
+            at,
+            target: AlertTarget::from(&target),
+            status: Status::Fail,
+            previous_status: Status::Pass,
+            incident: None,
+            outcome: Arc::new(Outcome::fail(Cause::Connect, reason)),
+            tally: Tally::default(),
+        }),
+    )
 }
 
 fn plan(clock: Arc<dyn Clock>, address: &str, params: &str) -> Result<Box<dyn Sink>, String> {

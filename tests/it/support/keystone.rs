@@ -32,13 +32,15 @@ sys.argv[1:] = []
 from keystone.wsgi.api import application
 ";
 
-/// A service that notes the token it was last called with.
+/// A service that notes the token and the path it was last called with.
 const GUARDED: &str = r#"import os
 from keystonemiddleware.auth_token import AuthProtocol
 
 def service(environ, start_response):
     with open("token", "w") as file:
         file.write(environ["HTTP_X_AUTH_TOKEN"])
+    with open("path", "w") as file:
+        file.write(environ["PATH_INFO"])
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [environ["HTTP_X_USER_NAME"].encode()]
 
@@ -117,6 +119,22 @@ impl Keystone {
     /// The token that the service was last called with.
     pub fn seen_token(&self) -> String {
         fs::read_to_string(self.folder.path().join("token")).unwrap()
+    }
+
+    /// The path that the service was last called with.
+    pub fn seen_path(&self) -> String {
+        fs::read_to_string(self.folder.path().join("path")).unwrap()
+    }
+
+    /// Puts a service into the catalogue, with one endpoint.
+    pub fn list(&self, service: &str, region: &str, interface: &str, url: &str) {
+        let (token, _) = self.administrator();
+        let (_, made) =
+            self.post("/services", &token, &json!({"service": {"type": service, "name": service}}));
+        let endpoint = json!({
+            "service_id": made["service"]["id"], "region": region, "interface": interface, "url": url,
+        });
+        self.post("/endpoints", &token, &json!({ "endpoint": endpoint }));
     }
 
     /// A token of the administrator, and all that is said about it.
