@@ -55,10 +55,16 @@ async fn nothing_that_the_program_writes_holds_a_planted_secret() {
         written.push(request.split_once("\r\n").unwrap().1.to_owned());
     }
     let names = ["plain", "env", "file", "torn", "json", "url", "options"];
-    let mut commands: Vec<Vec<&str>> =
-        vec![vec!["targets"], vec!["notifiers"], vec!["status"], vec!["check"], vec!["export"]];
+    let lists = ["targets", "notifiers", "notifications", "status", "check", "export"];
+    let mut commands: Vec<Vec<&str>> = lists.map(|list| vec![list]).into();
     commands.extend(names.map(|name| vec!["targets", name]));
-    commands.extend(names.map(|name| vec!["targets", name, "test"]));
+    for action in ["test", "history", "incidents"] {
+        commands.extend(names.map(|name| vec!["targets", name, action]));
+    }
+    let told = home.json(&["notifications"]);
+    let ids: Vec<&str> = told.as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap()).collect();
+    assert!(!ids.is_empty());
+    commands.extend(ids.iter().map(|id| vec!["notifications", id]));
     commands.extend(["mail", "torn", "dead", "hook"].map(|name| vec!["notifiers", name]));
     commands.extend(["mail", "torn", "dead"].map(|name| vec!["notifiers", name, "test"]));
     for command in &commands {
