@@ -53,6 +53,24 @@ impl Params {
         self.0.keys().map(String::as_str)
     }
 
+    /// Takes the value of each key that stands masked from `known`; or names those that it has not.
+    pub fn unmasked_by(mut self, known: &Self) -> Result<Self, Vec<String>> {
+        let mut unknown = Vec::new();
+        for (key, value) in self.0.iter_mut().filter(|(_, value)| value.expose() == MASK) {
+            match known.get(key) {
+                Some(known) => *value = known.clone(),
+                None => unknown.push(key.clone()),
+            }
+        }
+        if unknown.is_empty() { Ok(self) } else { Err(unknown) }
+    }
+
+    /// The same parameters as the text of a column.
+    pub fn to_text(&self) -> Secret {
+        let pair = |(key, value): (&String, &Secret)| format!("{key}={}", quoted(value.expose()));
+        Secret::new(self.0.iter().map(pair).collect::<Vec<_>>().join(","))
+    }
+
     /// The same parameters as text for people: the values of `public` keys, and a mask for all others.
     pub fn masked(&self, public: &[&str]) -> String {
         let show = |key: &String, value: &Secret| {
@@ -112,6 +130,14 @@ impl Params {
             Some(_) => Err(ParamsError::Twice(key.to_owned())),
         }
     }
+}
+
+/// A value as it stands among others: in quotes where it would not be read as it is.
+fn quoted(value: &str) -> std::borrow::Cow<'_, str> {
+    if value.contains([',', '"']) || value.trim() != value {
+        return format!("\"{}\"", value.replace('"', "\"\"")).into();
+    }
+    value.into()
 }
 
 /// Splits behind the closing quote and the comma after it. A quote inside is written twice, as in CSV.
@@ -174,6 +200,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_masked_is_taken_from_what_is_known() {
+        let known = Params::parse("user=bob,password=hunter2").unwrap();
+        let given = |text: &str| Params::parse(text).unwrap().unmasked_by(&known);
+        assert_eq!(given("user=eve,password=***").unwrap().to_text().expose(), "password=hunter2,user=eve");
+        assert_eq!(given("user=bob,password=***").unwrap(), known);
+        assert_eq!(given("token=***,key=***,password=***").unwrap_err(), ["key", "token"]);
+        assert_eq!(given("user=eve").unwrap().to_text().expose(), "user=eve");
+    }
+
+    #[test]
     fn only_public_values_are_shown() {
         let params = Params::parse("server=mail,password=hunter2").unwrap();
         assert_eq!(params.masked(&["server"]), "password=***,server=mail");
@@ -192,7 +228,9 @@ mod tests {
             let quoted = format!("user=bob, password=\"{}\"", value.replace('"', "\"\""));
             proptest::prop_assert_eq!(get(&quoted, "password").unwrap(), value.clone());
             let json = serde_json::json!({ "user": "bob", "password": value }).to_string();
-            proptest::prop_assert_eq!(get(&json, "password").unwrap(), value);
+            proptest::prop_assert_eq!(get(&json, "password").unwrap(), value.clone());
+            let again = Params::parse(&json).unwrap().to_text();
+            proptest::prop_assert_eq!(get(again.expose(), "password").unwrap(), value);
             let masked = Params::parse(&json).unwrap().masked(&["user"]);
             proptest::prop_assert_eq!(masked, "password=***,user=bob");
         }

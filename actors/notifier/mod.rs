@@ -685,6 +685,20 @@ mod tests {
     }
 
     #[actix::test]
+    async fn what_comes_too_late_has_a_last_chance() {
+        for (answer, end) in
+            [(Answer::Delivered, DeliveryState::Delivered), (Answer::Transient(None), DeliveryState::Expired)]
+        {
+            let house = house(["ops"], [answer]).await;
+            let of_old = house.clock.now() - time::Duration::days(2);
+            house.notifier.send(Announced(vec![notification(1, 1, Event::Fail, of_old)])).await.unwrap();
+            seconds(3_600).await;
+            assert_eq!(house.ends().await, [end]);
+            assert!(!house.sinks.attempts().is_empty());
+        }
+    }
+
+    #[actix::test]
     async fn a_clock_that_steps_lets_nothing_expire_and_nothing_live_for_ever() {
         let house = house(["ops"], [Answer::Transient(None)]).await;
         house.fail().await;

@@ -74,6 +74,10 @@ pub struct Attempted {
     pub delivery: Delivery,
 }
 
+/// How long a notification is tried that is too old already when it comes: it waited for a daemon, or somebody
+/// wants it sent again.
+const LAST_CHANCE: Duration = Duration::from_secs(10 * 60);
+
 /// A notification that waits.
 #[derive(Debug)]
 struct Waiting {
@@ -356,7 +360,9 @@ impl Handler<Deliver> for SinkWorker {
         let now = Instant::now();
         // The time of day says how old it is only once: from then on it may step.
         let age = self.post.clock.now() - parcel.notification.alert.at;
-        let left = self.post.give_up_after.saturating_sub(age.try_into().unwrap_or_default());
+        let give_up_after = self.post.give_up_after;
+        let left = give_up_after.saturating_sub(age.try_into().unwrap_or_default());
+        let left = left.max(give_up_after.min(LAST_CHANCE));
         self.queue.push_back(Waiting { parcel, expires: now + left, due: now });
         self.next(ctx);
     }

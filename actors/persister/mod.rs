@@ -36,7 +36,7 @@ use self::{
 };
 pub use self::{
     link::Away,
-    operator::{AddNotifier, AddTarget, Change},
+    operator::{AddNotifier, AddTarget, Change, UpdateNotifier, UpdateTarget},
 };
 use crate::{
     deadline::within_deadline,

@@ -33,6 +33,16 @@ pub struct AddTarget(pub TargetDefinition);
 #[rtype(result = "Result<NotifierId, StoreError>")]
 pub struct AddNotifier(pub NotifierDefinition);
 
+/// Give a target another definition, which was checked.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), StoreError>")]
+pub struct UpdateTarget(pub TargetId, pub TargetDefinition);
+
+/// Give a notifier another definition, which was checked.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), StoreError>")]
+pub struct UpdateNotifier(pub NotifierId, pub NotifierDefinition);
+
 impl Handler<Change> for Persister {
     type Result = ResponseFuture<Result<(), StoreError>>;
 
@@ -64,5 +74,27 @@ impl Handler<AddNotifier> for Persister {
     fn handle(&mut self, AddNotifier(definition): AddNotifier, _: &mut Context<Self>) -> Self::Result {
         let store = self.store.clone();
         Box::pin(within_deadline(async move { store.add_notifier(&definition).await }))
+    }
+}
+
+impl Handler<UpdateTarget> for Persister {
+    type Result = ResponseFuture<Result<(), StoreError>>;
+
+    fn handle(&mut self, UpdateTarget(id, definition): UpdateTarget, _: &mut Context<Self>) -> Self::Result {
+        let store = self.store.clone();
+        Box::pin(within_deadline(async move { store.update_target(id, &definition).await }))
+    }
+}
+
+impl Handler<UpdateNotifier> for Persister {
+    type Result = ResponseFuture<Result<(), StoreError>>;
+
+    fn handle(
+        &mut self,
+        UpdateNotifier(id, definition): UpdateNotifier,
+        _: &mut Context<Self>,
+    ) -> Self::Result {
+        let store = self.store.clone();
+        Box::pin(within_deadline(async move { store.update_notifier(id, &definition).await }))
     }
 }

@@ -37,6 +37,9 @@ pub trait Store: History + Send + Sync {
     /// Adds a target. The name must not be taken: [`StoreError::Conflict`].
     async fn add_target(&self, definition: &TargetDefinition) -> Result<TargetId, StoreError>;
 
+    /// Gives a target another definition, and leaves what the daemon owns as it is.
+    async fn update_target(&self, id: TargetId, definition: &TargetDefinition) -> Result<(), StoreError>;
+
     /// Sets `enabled` of a target.
     async fn enable_target(&self, id: TargetId, enabled: bool) -> Result<(), StoreError>;
 
@@ -45,6 +48,13 @@ pub trait Store: History + Send + Sync {
 
     /// Adds a notifier. The name must not be taken: [`StoreError::Conflict`].
     async fn add_notifier(&self, definition: &NotifierDefinition) -> Result<NotifierId, StoreError>;
+
+    /// Gives a notifier another definition, and leaves what the daemon owns as it is.
+    async fn update_notifier(
+        &self,
+        id: NotifierId,
+        definition: &NotifierDefinition,
+    ) -> Result<(), StoreError>;
 
     /// Sets `enabled` of a notifier.
     async fn enable_notifier(&self, id: NotifierId, enabled: bool) -> Result<(), StoreError>;

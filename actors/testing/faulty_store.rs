@@ -107,6 +107,10 @@ impl Store for FaultyStore {
         self.call(self.inner.add_target(definition)).await
     }
 
+    async fn update_target(&self, id: TargetId, definition: &TargetDefinition) -> Result<(), StoreError> {
+        self.call(self.inner.update_target(id, definition)).await
+    }
+
     async fn enable_target(&self, id: TargetId, enabled: bool) -> Result<(), StoreError> {
         self.call(self.inner.enable_target(id, enabled)).await
     }
@@ -117,6 +121,14 @@ impl Store for FaultyStore {
 
     async fn add_notifier(&self, definition: &NotifierDefinition) -> Result<NotifierId, StoreError> {
         self.call(self.inner.add_notifier(definition)).await
+    }
+
+    async fn update_notifier(
+        &self,
+        id: NotifierId,
+        definition: &NotifierDefinition,
+    ) -> Result<(), StoreError> {
+        self.call(self.inner.update_notifier(id, definition)).await
     }
 
     async fn enable_notifier(&self, id: NotifierId, enabled: bool) -> Result<(), StoreError> {

@@ -237,6 +237,11 @@ impl Store for MemoryStore {
         Ok(id)
     }
 
+    async fn update_target(&self, id: TargetId, definition: &TargetDefinition) -> Result<(), StoreError> {
+        self.lock().target(id)?.definition = definition.clone();
+        Ok(())
+    }
+
     async fn enable_target(&self, id: TargetId, enabled: bool) -> Result<(), StoreError> {
         self.lock().target(id)?.definition.enabled = enabled;
         Ok(())
@@ -259,6 +264,15 @@ impl Store for MemoryStore {
         let definition = definition.clone();
         tables.notifiers.insert(id, NotifierRow { id, definition, pass_count: 0, fail_count: 0 });
         Ok(id)
+    }
+
+    async fn update_notifier(
+        &self,
+        id: NotifierId,
+        definition: &NotifierDefinition,
+    ) -> Result<(), StoreError> {
+        self.lock().notifier(id)?.definition = definition.clone();
+        Ok(())
     }
 
     async fn enable_notifier(&self, id: NotifierId, enabled: bool) -> Result<(), StoreError> {

@@ -62,7 +62,7 @@ impl Kinds {
         if let Some(folder) = &settings.notify.sinks_dir {
             catalogue = catalogue.with_folder(folder, &sink::built_in())?;
         }
-        let sinks = Sinks::new(roots, clock).knowing(catalogue);
+        let sinks = Sinks::new(roots, clock).knowing(catalogue).allowing_exec(settings.notify.allow_exec);
         Ok(Self { probers: Arc::new(probers), sinks: Arc::new(sinks) })
     }
 
@@ -88,6 +88,8 @@ fn actors(
         list: persister.clone().recipient(),
         change: persister.clone().recipient(),
         add_target: persister.clone().recipient(),
+        update_target: persister.clone().recipient(),
+        update_notifier: persister.clone().recipient(),
         add_notifier: persister.clone().recipient(),
         history: historian.clone().recipient(),
         results: historian.clone().recipient(),

@@ -31,7 +31,6 @@ struct Args {
 
 #[derive(Debug, FromArgs, PartialEq)]
 #[argh(subcommand)]
-#[expect(clippy::large_enum_variant, reason = "a process has one")]
 pub enum Command {
     Run(Run),
     Start(Start),
@@ -43,6 +42,8 @@ pub enum Command {
     Notifiers(Notifiers),
     Notifications(Notifications),
     Add(Add),
+    Apply(Apply),
+    Export(Export),
     Migrate(Migrate),
     Check(Check),
     Version(Version),
@@ -292,6 +293,30 @@ pub struct NewNotifier {
     pub disabled: bool,
 }
 
+/// Make targets and notifiers what a file says: add what is missing, change what differs.
+#[derive(Debug, FromArgs, PartialEq)]
+#[argh(
+    subcommand,
+    name = "apply",
+    note = "Nothing is changed unless every row of the file is right. A row is known by its name;\nwhat it does not say is the default. conf/targets.toml is a sample."
+)]
+pub struct Apply {
+    /// the file, in TOML
+    #[argh(positional, arg_name = "FILE")]
+    pub file: String,
+    /// only say what would be done
+    #[argh(switch)]
+    pub dry_run: bool,
+    /// delete what the file does not name
+    #[argh(switch)]
+    pub prune: bool,
+}
+
+/// Print targets and notifiers as a file for `apply`, without their secrets.
+#[derive(Debug, FromArgs, PartialEq)]
+#[argh(subcommand, name = "export")]
+pub struct Export {}
+
 /// Create the database, or bring it up to date.
 #[derive(Debug, FromArgs, PartialEq)]
 #[argh(subcommand, name = "migrate")]
@@ -414,6 +439,8 @@ mod tests {
             "add",
             "add target",
             "add notifier",
+            "apply",
+            "export",
             "migrate",
             "check",
             "version",

@@ -4,7 +4,7 @@ use std::{io, process::ExitCode};
 
 use skypunch_actors::domain::text;
 
-use super::{Failure, args::NoCommand, daemon::DaemonError};
+use super::{Failure, args::NoCommand, daemon::DaemonError, definitions::FileError};
 use crate::{
     control::{CallError, ConnectError},
     settings::SettingsError,
@@ -23,6 +23,10 @@ pub(super) enum CliError {
     Call(#[from] CallError),
     #[error(transparent)]
     Daemon(#[from] DaemonError),
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error("cannot write the definitions as TOML")]
+    Toml(#[from] toml::ser::Error),
     #[error("no daemon is running: start it with `skypunch start`")]
     NoDaemon,
     #[error("there is no kind `{0}`: see `skypunch notifiers kinds`")]
@@ -49,6 +53,9 @@ impl CliError {
             Self::Usage(NoCommand::Usage(text)) => text.clone(),
             // These have several lines of their own.
             Self::Settings(error) => format!("skypunch: {}\n", with_source(error)),
+            Self::File(error) => {
+                error.to_string().lines().map(|line| format!("skypunch: {line}\n")).collect()
+            }
             Self::Daemon(error) => format!("skypunch: {}\n", with_source(error)),
             Self::Program(Failure { source, of_configuration: true }) => {
                 format!("skypunch: {}\n", with_source(source.as_ref()))
@@ -60,9 +67,10 @@ impl CliError {
         };
         super::complain(&line);
         match self {
-            Self::Usage(_) | Self::Settings(_) | Self::Program(Failure { of_configuration: true, .. }) => {
-                ExitCode::from(2)
-            }
+            Self::Usage(_)
+            | Self::Settings(_)
+            | Self::File(_)
+            | Self::Program(Failure { of_configuration: true, .. }) => ExitCode::from(2),
             _ => ExitCode::FAILURE,
         }
     }

@@ -4,14 +4,17 @@
 //! |---|---|
 //! | `args` | what can be said |
 //! | `daemon` | `start`, `stop`: the process in the background |
+//! | `apply`, `definitions` | definitions as a file, both ways |
 //! | `query` | whatever is asked of the daemon, or of the database |
 //! | `kinds` | what kinds of notifiers there are |
 //! | `show`, `past`, `table`, `bar` | answers as tables, and the newest results as a bar |
 //! | `error` | failures, and how the process ends then |
 
+mod apply;
 mod args;
 mod bar;
 mod daemon;
+mod definitions;
 mod error;
 mod kinds;
 mod past;
@@ -22,6 +25,7 @@ mod table;
 use std::{
     env,
     io::{self, Write},
+    path::Path,
     process::ExitCode,
 };
 
@@ -187,6 +191,12 @@ async fn perform(
                 New::Notifier(new) => query.add_notifier(new).await,
             }
         }
+        Command::Apply(apply) => {
+            let rows = definitions::read(Path::new(&apply.file))?;
+            let mut query = Query::of_rows(settings, json, program).await?;
+            apply::apply(&mut query, &apply, &rows).await
+        }
+        Command::Export(_) => apply::export(&mut Query::of_rows(settings, json, program).await?).await,
         Command::Migrate(_) => {
             let done = program.migrate(settings).await.map_err(CliError::Program)?;
             say(json, &json!({ "done": done }), &done)

@@ -1,6 +1,9 @@
 //! Shows what happened to people: the history of a target, its incidents, and notifications.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use serde_json::Value;
 
@@ -16,8 +19,8 @@ const ID_SHOWN: usize = 18;
 /// What a target came to over time, a line a stretch, all of it together, and the newest slots.
 pub fn history(screen: Screen, history: &Value) -> String {
     let header = [
-        "Start", "Uptime", "Observed", "Done", "Late", "Skipped", "Failed", "Causes", "p50", "p90", "p99",
-        "Max",
+        "Start", "Uptime", "Observed", "Done", "Late", "Skipped", "Failed", "Causes", "p50 (ms)", "p90 (ms)",
+        "p99 (ms)", "Max (ms)",
     ];
     let by = history["by"].as_str().unwrap_or_default();
     let entries = all(&history["entries"]).map(|entry| stretch(instant(entry, "start", by), entry));
@@ -30,19 +33,16 @@ pub fn history(screen: Screen, history: &Value) -> String {
     }
 }
 
-/// A stretch in cells. Times are of probes that passed, in milliseconds.
+/// A stretch in cells. Times are those of probes that passed.
 fn stretch(start: String, entry: &Value) -> Vec<String> {
-    if entry["done"] == 0 && entry["observed"].as_f64() == Some(0.0) {
-        let mut cells = vec![String::new(); 12];
-        let unseen = ["start", "end"].map(|key| seconds(&entry[key]));
-        cells[0] = start;
-        cells[1] = "UNKNOWN".to_owned();
-        cells[2] = percent(&entry["observed"]);
-        cells[7] = match unseen {
-            [Some(start), Some(end)] => format!("… nobody looked for {} …", span(end - start)),
+    if entry["done"] == 0 && entry["observed"] == 0.0 {
+        let unseen = match [&entry["start"], &entry["end"]].map(seconds) {
+            [Some(start), Some(end)] => format!("… nobody looked for {} …", span(end.saturating_sub(start))),
             _ => "… nobody looked …".to_owned(),
         };
-        return cells;
+        let cells =
+            [&start, "UNKNOWN", &percent(&entry["observed"]), "", "", "", "", &unseen, "", "", "", ""];
+        return cells.map(str::to_owned).into();
     }
     let causes = entry["causes"].as_object().into_iter().flatten();
     let causes: Vec<_> = causes.map(|(cause, count)| format!("{cause} {count}")).collect();
@@ -66,7 +66,7 @@ pub fn incidents(screen: Screen, incidents: &Value) -> String {
         vec![
             field(incident, "started_at"),
             end,
-            span(incident["duration_s"].as_i64().unwrap_or_default()),
+            span(incident["duration_s"].as_u64().unwrap_or_default()),
             field(incident, "failed_probes"),
             field(incident, "cause"),
             field(incident, "reason"),
@@ -161,13 +161,13 @@ fn instant(entry: &Value, key: &str, by: &str) -> String {
     }
 }
 
-fn seconds(at: &Value) -> Option<i64> {
+fn seconds(at: &Value) -> Option<u64> {
     let at = humantime::parse_rfc3339(at.as_str()?).ok()?;
-    i64::try_from(at.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs()).ok()
+    Some(at.duration_since(UNIX_EPOCH).ok()?.as_secs())
 }
 
-fn span(seconds: i64) -> String {
-    humantime::format_duration(Duration::from_secs(seconds.unsigned_abs())).to_string()
+fn span(seconds: u64) -> String {
+    humantime::format_duration(Duration::from_secs(seconds)).to_string()
 }
 
 #[cfg(test)]

@@ -19,7 +19,8 @@ use crate::{
 /// Who is asked, and how the answer is shown.
 pub(super) struct Query {
     client: Client,
-    json: bool,
+    /// Whether the answer is for programs.
+    pub(super) json: bool,
     screen: Screen,
 }
 
@@ -126,7 +127,7 @@ impl Query {
     }
 
     /// Without its database the daemon shows what it knows, which an operator's changes are not among.
-    async fn warn_if_away(&mut self) {
+    pub(super) async fn warn_if_away(&mut self) {
         let Ok(status) = self.call("status", Map::new()).await else {
             return;
         };
@@ -192,7 +193,8 @@ impl Query {
         Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    async fn call(&mut self, method: &str, params: Map<String, Value>) -> Result<Value, CliError> {
+    /// Calls a method and waits for its result.
+    pub(super) async fn call(&mut self, method: &str, params: Map<String, Value>) -> Result<Value, CliError> {
         Ok(self.client.call(method, &params, &mut |_| {}).await?)
     }
 

@@ -7,13 +7,14 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 use skypunch_actors::{
     domain::{
-        Evidence, Fault, NotifierDefinition, NotifierId, NotifierRow, TargetDefinition, TargetId, TargetRow,
-        text,
+        Evidence, NotifierDefinition, NotifierId, NotifierRow, TargetDefinition, TargetId, TargetRow, text,
     },
     historian::{GetHistory, GetIncidents, GetNotifications, GetResults},
     meter::GetMeasures,
     notifier::{GetWaiting, RetryNow},
-    persister::{AddNotifier, AddTarget, Change, GetPersistence, ListRows, Resend},
+    persister::{
+        AddNotifier, AddTarget, Change, GetPersistence, ListRows, Resend, UpdateNotifier, UpdateTarget,
+    },
     port::{Clock, ProberFactory, SinkFactory, StoreError, plan_probe, plan_sink},
     query::Rows,
     supervisor::{GetEvidence, Reload},
@@ -26,7 +27,8 @@ use tokio::{
 };
 
 use super::{
-    add::{NewNotifier, NewTarget},
+    columns::{self, ColumnFault},
+    definitions::{Given, Unnamed},
     protocol::RpcError,
     view::{self, Public},
 };
@@ -46,6 +48,10 @@ pub struct Actors {
     pub add_target: Recipient<AddTarget>,
     /// The persister.
     pub add_notifier: Recipient<AddNotifier>,
+    /// The persister.
+    pub update_target: Recipient<UpdateTarget>,
+    /// The persister.
+    pub update_notifier: Recipient<UpdateNotifier>,
     /// The historian.
     pub history: Recipient<GetHistory>,
     /// The historian.
@@ -147,7 +153,7 @@ impl Api {
                 let Nothing {} = read(params)?;
                 Ok(self.rows().await?.targets.iter().map(view::target).collect())
             }
-            ("targets", "add") => self.add_target(read::<NewTarget>(params)?.into()).await,
+            ("targets", "add") => self.add_target(columns::target(&params)).await,
             ("targets", "get" | "enable" | "disable" | "delete" | "test") => {
                 let row = self.target(read::<OfTarget>(params)?.target).await?;
                 match verb {
@@ -169,7 +175,7 @@ impl Api {
                 let Nothing {} = read(params)?;
                 Ok(self.rows().await?.notifiers.iter().map(|row| self.show(row)).collect())
             }
-            ("notifiers", "add") => self.add_notifier(read::<NewNotifier>(params)?.into()).await,
+            ("notifiers", "add") => self.add_notifier(columns::notifier(&params)).await,
             ("notifiers", "get" | "enable" | "disable" | "delete" | "test") => {
                 let row = self.notifier(read::<OfNotifier>(params)?.notifier).await?;
                 match verb {
@@ -182,6 +188,13 @@ impl Api {
                     _ => self.enable_notifier(row, verb == "enable").await,
                 }
             }
+            ("definitions", "export") => {
+                let Nothing {} = read(params)?;
+                self.export().await
+            }
+            ("definitions", "plan") => self.plan(&read::<Given>(params)?).await,
+            ("definitions", "apply") => self.apply(&read::<Given>(params)?).await,
+            ("definitions", "prune") => self.prune(&read::<Unnamed>(params)?).await,
             _ => Err(RpcError::method_not_found(method)),
         }
     }
@@ -260,7 +273,7 @@ impl Api {
     }
 
     /// Has a change acted on now. If that fails, the daemon sees it at its next reload.
-    async fn hurry(&self) {
+    pub(super) async fn hurry(&self) {
         if let Some(daemon) = &self.0.daemon {
             ask(&daemon.reload, Reload).await.ok();
         }
@@ -278,10 +291,13 @@ impl Api {
         Ok(self.show(&row))
     }
 
-    async fn add_target(&self, definition: TargetDefinition) -> Result<Value, RpcError> {
-        if let (_, Err(faults)) = plan_probe(self.0.probers.as_ref(), TargetId(0), &definition) {
-            return Err(RpcError::invalid_params(Fault::join(&faults)));
-        }
+    async fn add_target(
+        &self,
+        (definition, mut faults): (TargetDefinition, Vec<ColumnFault>),
+    ) -> Result<Value, RpcError> {
+        let judged = plan_probe(self.0.probers.as_ref(), TargetId(0), &definition).1;
+        ColumnFault::extend(&mut faults, judged.err().unwrap_or_default());
+        sound(&faults)?;
         let name = definition.name.clone();
         let added = ask(&self.0.add_target, AddTarget(definition)).await?;
         self.hurry().await;
@@ -289,11 +305,14 @@ impl Api {
         Ok(view::target(&row).into())
     }
 
-    async fn add_notifier(&self, definition: NotifierDefinition) -> Result<Value, RpcError> {
+    async fn add_notifier(
+        &self,
+        (definition, mut faults): (NotifierDefinition, Vec<ColumnFault>),
+    ) -> Result<Value, RpcError> {
         let row = NotifierRow { id: NotifierId(0), definition, pass_count: 0, fail_count: 0 };
-        if let Err(faults) = plan_sink(self.0.sinks.as_ref(), &row) {
-            return Err(RpcError::invalid_params(Fault::join(&faults)));
-        }
+        let judged = plan_sink(self.0.sinks.as_ref(), &row);
+        ColumnFault::extend(&mut faults, judged.err().unwrap_or_default());
+        sound(&faults)?;
         let name = row.definition.name.clone();
         let added = ask(&self.0.add_notifier, AddNotifier(row.definition)).await?;
         self.hurry().await;
@@ -340,11 +359,16 @@ fn gone() -> RpcError {
     RpcError::failed("the daemon stops, or a part of it has died")
 }
 
+/// A row without faults may be taken.
+pub(super) fn sound(faults: &[ColumnFault]) -> Result<(), RpcError> {
+    if faults.is_empty() { Ok(()) } else { Err(RpcError::invalid_params(ColumnFault::join(faults))) }
+}
+
 pub(super) fn refused(error: StoreError) -> RpcError {
     RpcError::failed(text::chain(&error))
 }
 
-fn not_added(error: StoreError, name: &str) -> RpcError {
+pub(super) fn not_added(error: StoreError, name: &str) -> RpcError {
     match error {
         StoreError::Conflict => RpcError::failed(format!("the name `{}` is taken", text::cut(name, 100))),
         error => refused(error),

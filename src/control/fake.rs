@@ -16,7 +16,10 @@ use skypunch_actors::{
     historian::{GetHistory, GetIncidents, GetNotifications, GetResults},
     meter::{GetMeasures, Measures},
     notifier::{GetWaiting, RetryNow},
-    persister::{AddNotifier, AddTarget, Change, GetPersistence, ListRows, Persistence, Resend},
+    persister::{
+        AddNotifier, AddTarget, Change, GetPersistence, ListRows, Persistence, Resend, UpdateNotifier,
+        UpdateTarget,
+    },
     port::{
         IncidentRow, NotificationRow, ProberBuilder, ProberFactory, Receipt, SinkBuilder, SinkError,
         SinkFactory, StoreError,
@@ -114,6 +117,8 @@ impl Fake {
             list: fake.clone().recipient(),
             change: fake.clone().recipient(),
             add_target: fake.clone().recipient(),
+            update_target: fake.clone().recipient(),
+            update_notifier: fake.clone().recipient(),
             add_notifier: fake.clone().recipient(),
             history: fake.clone().recipient(),
             results: fake.clone().recipient(),
@@ -159,6 +164,30 @@ impl Handler<Change> for Fake {
             }
             Change::DeleteNotifier(id) => notifiers.retain(|row| row.id != id),
         }
+        Ok(())
+    }
+}
+
+impl Handler<UpdateTarget> for Fake {
+    type Result = Result<(), StoreError>;
+
+    fn handle(&mut self, UpdateTarget(id, definition): UpdateTarget, _: &mut Context<Self>) -> Self::Result {
+        let row = self.rows.targets.iter_mut().find(|row| row.id == id).ok_or(StoreError::NotFound)?;
+        row.definition = definition;
+        Ok(())
+    }
+}
+
+impl Handler<UpdateNotifier> for Fake {
+    type Result = Result<(), StoreError>;
+
+    fn handle(
+        &mut self,
+        UpdateNotifier(id, definition): UpdateNotifier,
+        _: &mut Context<Self>,
+    ) -> Self::Result {
+        let row = self.rows.notifiers.iter_mut().find(|row| row.id == id).ok_or(StoreError::NotFound)?;
+        row.definition = definition;
         Ok(())
     }
 }

@@ -4,17 +4,20 @@
 //! |---|---|
 //! | `protocol` | JSON-RPC 2.0, one object a line |
 //! | `api` | the methods; the only one here who knows the actors |
-//! | `add` | the parameters of a new row |
 //! | `history` | those of them that tell the past |
+//! | `columns` | a row as it is given |
+//! | `definitions`, `export` | all rows as a file has them, both ways |
 //! | `view` | rows and states as JSON objects |
 //! | `past` | the same of what happened |
 //! | `server` | the Unix socket, and who may use it |
 //! | `pidfile` | the lock that one daemon holds |
 //! | `client` | calls a server, over the socket or within the process |
 
-mod add;
 mod api;
 mod client;
+mod columns;
+mod definitions;
+mod export;
 #[cfg(test)]
 mod fake;
 mod history;

@@ -184,6 +184,10 @@ async fn unknown_methods_and_wrong_parameters_get_the_standard_codes() {
         ("notifications.list", json!({"failed": "yes"})),
         ("notifications.get", json!({"id": 1})),
         ("notifications.retry", json!({})),
+        ("definitions.export", json!({"targets": []})),
+        ("definitions.plan", json!({"targets": [1]})),
+        ("definitions.apply", json!({"rows": []})),
+        ("definitions.prune", json!({"targets": ["home"]})),
     ] {
         assert_eq!(code(&mut client, method, with.clone()).await.0, -32_602, "{method} {with}");
     }

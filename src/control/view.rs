@@ -11,15 +11,18 @@ use skypunch_actors::{
 use time::{OffsetDateTime, UtcOffset, format_description::BorrowedFormatItem, macros::format_description};
 
 /// The parameters of an authentication that are no secrets.
-const PUBLIC_AUTHN: [&str; 17] = [
+pub(super) const PUBLIC_AUTHN: [&str; 20] = [
     "applicationcredentialid",
     "client_id",
+    "interface",
     "osauthendpoint",
     "projectdomain",
     "projectdomainid",
     "projectid",
     "projectname",
+    "region",
     "scope",
+    "service",
     "tenantid",
     "tenantname",
     "token_url",
@@ -187,7 +190,8 @@ fn options(column: Option<&Secret>, known: &[&str]) -> Value {
     }
 }
 
-fn address(public: &Public, address: &str) -> String {
+/// The address of a notifier, as far as it is no secret.
+pub(super) fn address(public: &Public, address: &str) -> String {
     if public.address && !address.contains("://") {
         return address.to_owned();
     }

@@ -108,7 +108,7 @@ impl Endpoint {
 
     /// Whether the host, where it is an address, is one of `protocol`. A name is known only when it resolves.
     pub fn can_be(&self, protocol: IpProtocol) -> bool {
-        self.ip.is_none_or(|ip| protocol.allows(ip))
+        self.place().can_be(protocol)
     }
 }
 

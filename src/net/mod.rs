@@ -41,7 +41,7 @@ pub use error::NetError;
 pub use exchange::{Answer, Client, Request};
 pub use keep::Keeper;
 pub use place::Place;
-pub use progress::{Progress, Stage};
+pub use progress::{Mask, Progress, Stage};
 pub use resolve::Resolver;
 pub use tls::{Certificate, Session, TlsOptions, system_roots};
 pub use version::HttpVersion;

@@ -9,7 +9,7 @@ use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use url::Host;
 
-use super::{Client, NetError, Progress, Session, dial};
+use super::{Client, IpProtocol, NetError, Progress, Session, dial};
 
 /// Where a connection goes.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -31,6 +31,11 @@ impl Place {
             Host::Domain(name) => (name.as_ref().to_lowercase(), None),
         };
         Self { host: host.into(), ip, port }
+    }
+
+    /// Whether the host, where it is an address, is one of `protocol`. A name is known only when it resolves.
+    pub fn can_be(&self, protocol: IpProtocol) -> bool {
+        self.ip.is_none_or(|ip| protocol.allows(ip))
     }
 }
 

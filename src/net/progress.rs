@@ -23,13 +23,16 @@ use super::Session;
 /// The most addresses of a name that are shown.
 const ADDRESSES_SHOWN: usize = 8;
 
+/// Hides what must not be shown in a text.
+pub type Mask = Box<dyn Fn(&str) -> String>;
+
 /// Follows one exchange.
-#[derive(Debug)]
 pub struct Progress {
     stage: Stage,
     timings: Timings,
     status: Option<StatusCode>,
     tracer: Tracer,
+    mask: Option<Mask>,
 }
 
 /// What an exchange is busy with; its `Display` completes `no answer within 3 s: …`.
@@ -74,7 +77,7 @@ impl fmt::Display for Stage {
 impl Progress {
     /// Follows an exchange, and takes its steps down in `tracer`.
     pub fn new(tracer: Tracer) -> Self {
-        Self { stage: Stage::Preparing, timings: Timings::default(), status: None, tracer }
+        Self { stage: Stage::Preparing, timings: Timings::default(), status: None, tracer, mask: None }
     }
 
     /// What the exchange is busy with.
@@ -100,7 +103,23 @@ impl Progress {
 
     /// Takes down a step of the caller.
     pub fn step(&mut self, text: impl Into<Cow<'static, str>>) {
-        self.tracer.step(text);
+        match &self.mask {
+            None => self.tracer.step(text),
+            Some(mask) => self.tracer.step(mask(&text.into())),
+        }
+    }
+
+    /// Has everything hidden that `mask` hides: from now on, a server has a say in what is shown.
+    pub fn mask(&mut self, mask: Mask) {
+        self.mask = Some(mask);
+    }
+
+    /// A text as it may be shown.
+    pub fn masked(&self, text: String) -> String {
+        match &self.mask {
+            None => text,
+            Some(mask) => mask(&text),
+        }
     }
 
     /// How long it all took up to now.

@@ -54,7 +54,7 @@ pub(super) fn prepare(
     target: &Target,
 ) -> Result<ProberBuilder, Vec<Fault>> {
     let mut row = Row::of(definition, target);
-    let resolver = row.place(Some(PORT));
+    let (resolver, limits) = (row.place(Some(PORT)), row.limits);
     let question = row.url.as_ref().map(|url| question(url.path(), url.query_pairs().collect()));
     let question = question.and_then(|read| read.map_err(|problem| row.url_fault(problem)).ok());
     let rcode = row.options.take_if::<String>("rcode", &format!("one of {}", RCODES.join(", ")), |code| {
@@ -64,9 +64,9 @@ pub(super) fn prepare(
     let answers = row.options.take::<Vec<String>>("answers", "a list of texts");
     match (resolver, question, row.finish()) {
         (Some(resolver), Some((name, kind)), faults) if faults.is_empty() => {
-            let client = probers.client.clone();
+            let client = limits.client(&probers.client);
             let answers = answers.map(|answers| sorted(answers.iter().map(|text| comparable(text, kind))));
-            Ok(run::prober(target, Dns { client, resolver, name, kind, rcode, answers }))
+            Ok(run::prober(target, limits, Dns { client, resolver, name, kind, rcode, answers }))
         }
         (_, _, faults) => Err(faults),
     }
@@ -240,6 +240,7 @@ fn list(texts: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use skypunch_actors::domain::{Outcome, text};
 
     use super::*;
 
@@ -269,7 +270,97 @@ mod tests {
         assert!(ask("/a..b", &[]).unwrap_err().contains("no name"));
     }
 
+    /// The question for a type of record, and who judges its answer.
+    fn asked(kind: RecordType, answers: Option<Vec<String>>) -> (Message, Dns) {
+        let name = Name::from_ascii("example.org.").unwrap();
+        let mut question = Message::query();
+        question.add_query(Query::query(name.clone(), kind));
+        let resolver = Place::new(&url::Host::Domain("localhost"), PORT);
+        let client = Client::new(&[]);
+        (question, Dns { client, resolver, name, kind, rcode: "NOERROR".to_owned(), answers })
+    }
+
+    /// The answer to a question: its flags, records of any type and content, and what stands behind them.
+    fn answer(question: &Message, flags: u16, records: &[(u16, Vec<u8>)], tail: &[u8]) -> Vec<u8> {
+        let asked = question.to_vec().unwrap();
+        let count = u16::try_from(records.len()).unwrap();
+        let mut packet = asked[..2].to_vec();
+        for field in [flags | 0x8000, 1, count, 0, 0] {
+            packet.extend(field.to_be_bytes());
+        }
+        packet.extend(&asked[12..]);
+        for (kind, data) in records {
+            // The name is the one of the question.
+            packet.extend([0xc0, 12]);
+            packet.extend(kind.to_be_bytes());
+            packet.extend([0, 1, 0, 0, 0, 60]);
+            packet.extend(u16::try_from(data.len()).unwrap().to_be_bytes());
+            packet.extend(data);
+        }
+        packet.extend(tail);
+        packet
+    }
+
+    const KINDS: [RecordType; 9] = [
+        RecordType::A,
+        RecordType::AAAA,
+        RecordType::CAA,
+        RecordType::CNAME,
+        RecordType::MX,
+        RecordType::NS,
+        RecordType::SOA,
+        RecordType::SRV,
+        RecordType::TXT,
+    ];
+
+    fn data() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..40),
+            prop::array::uniform4(any::<u8>()).prop_map(Vec::from),
+            prop::array::uniform16(any::<u8>()).prop_map(Vec::from),
+            // A text, a preference with a name, and three numbers with a name.
+            "[ -~]{1,255}".prop_map(|text| [&[text.len() as u8][..], text.as_bytes()].concat()),
+            Just(vec![0, 10, 4, b'm', b'a', b'i', b'l', 0xc0, 12]),
+            Just(vec![0, 1, 0, 2, 0, 80, 3, b'\n', 0, 0xff, 0]),
+        ]
+    }
+
     proptest! {
+        #[test]
+        fn any_records_come_to_a_verdict_in_one_printable_line(
+            kind in prop::sample::select(&KINDS[..]),
+            flags: u16,
+            records in prop::collection::vec((any::<prop::sample::Index>(), data()), 0..12),
+            tail in prop::collection::vec(any::<u8>(), 0..8),
+            any_code: bool,
+        ) {
+            let (question, dns) = asked(kind, None);
+            let records = records.iter().map(|(index, data)| (u16::from(*index.get(&KINDS)), data.clone()));
+            let records: Vec<_> = records.collect();
+            let flags = if any_code { flags } else { flags & !0xf };
+            if let Ok(answer) = read(&answer(&question, flags, &records, &tail), &question) {
+                let outcome = match dns.judge(&answer) {
+                    Ok(reason) => Outcome::pass(reason),
+                    Err((cause, reason)) => Outcome::fail(cause, reason),
+                };
+                prop_assert_ne!(outcome.failure, Some(Cause::Internal));
+                prop_assert!(outcome.reason.chars().count() <= text::REASON_MAX);
+                prop_assert!(!outcome.reason.chars().any(char::is_control), "{}", outcome.reason);
+            }
+        }
+
+        #[test]
+        fn the_records_that_are_expected_pass_in_any_order(ips in prop::collection::vec(any::<[u8; 4]>(), 1..9)) {
+            let texts = ips.iter().rev().map(|ip| std::net::Ipv4Addr::from(*ip).to_string());
+            let expected = sorted(texts.map(|text| comparable(&text, RecordType::A)));
+            let (question, dns) = asked(RecordType::A, Some(expected));
+            let records: Vec<_> = ips.iter().map(|ip| (1, ip.to_vec())).collect();
+            let whole = read(&answer(&question, 0, &records, &[]), &question).unwrap();
+            prop_assert!(dns.judge(&whole).is_ok());
+            let one_less = read(&answer(&question, 0, &records[1..], &[]), &question).unwrap();
+            prop_assert_eq!(dns.judge(&one_less).unwrap_err().0, Cause::Assertion);
+        }
+
         #[test]
         fn any_packet_is_an_answer_or_none(rest: Vec<u8>, begins: bool) {
             // A question, an answer and an authority follow this head.

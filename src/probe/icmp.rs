@@ -45,14 +45,14 @@ pub(super) fn prepare(
 ) -> Result<ProberBuilder, Vec<Fault>> {
     let mut row = Row::of(definition, target);
     // Only the place wants a port.
-    let place = row.place(Some(1));
+    let (place, limits) = (row.place(Some(1)), row.limits);
     if row.url.as_ref().is_some_and(|url| url.port().is_some()) {
         row.url_fault("says a port, which ICMP does not have");
     }
     row.ends_after_the_host();
     match (place, row.finish()) {
         (Some(place), faults) if faults.is_empty() => {
-            Ok(run::prober(target, Icmp { client: probers.client.clone(), place }))
+            Ok(run::prober(target, limits, Icmp { client: limits.client(&probers.client), place }))
         }
         (_, faults) => Err(faults),
     }

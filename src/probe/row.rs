@@ -3,6 +3,7 @@
 use skypunch_actors::domain::{Fault, Target, TargetDefinition, TargetOptions};
 use url::{Host, Url};
 
+use super::limits::Limits;
 use crate::{fields::Fields, net::Place};
 
 /// A row that is being read.
@@ -11,14 +12,17 @@ pub(super) struct Row<'a> {
     pub(super) options: Fields<'a>,
     /// The URL, if it is one.
     pub(super) url: Option<Url>,
+    /// What all kinds allow.
+    pub(super) limits: Limits,
     faults: Vec<Fault>,
 }
 
 impl<'a> Row<'a> {
     /// Reads what these kinds have in common. `method` means nothing to them, nor does `pass_result`.
     pub(super) fn of(definition: &TargetDefinition, target: &'a Target) -> Self {
-        let options = Fields::of(&target.options.of_kind).knowing(TargetOptions::KEYS);
-        let mut row = Self { options, url: None, faults: Vec::new() };
+        let mut options = Fields::of(&target.options.of_kind).knowing(TargetOptions::KEYS);
+        let limits = Limits::read(&mut options);
+        let mut row = Self { options, url: None, limits, faults: Vec::new() };
         match parse(definition.url.expose()) {
             Ok(url) => row.url = Some(url),
             Err(problem) => row.url_fault(problem),
@@ -45,7 +49,13 @@ impl<'a> Row<'a> {
         let host = url.host_str().filter(|host| !host.is_empty()).map(Host::parse);
         let port = url.port().or(default).filter(|port| *port != 0);
         match (host, port) {
-            (Some(Ok(host)), Some(port)) => return Some(Place::new(&host, port)),
+            (Some(Ok(host)), Some(port)) => {
+                let place = Place::new(&host, port);
+                if !place.can_be(self.limits.ip_protocol) {
+                    self.options.fault("ip_protocol", "rules out the address in the url");
+                }
+                return Some(place);
+            }
             (Some(Ok(_)), None) => self.url_fault("says no port, as in tcp://example.org:5432"),
             (Some(Err(error)), _) => self.url_fault(format!("the host is none: {error}")),
             (None, _) => self.url_fault("has no host"),

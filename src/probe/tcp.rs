@@ -41,7 +41,7 @@ pub(super) fn prepare(
     target: &Target,
 ) -> Result<ProberBuilder, Vec<Fault>> {
     let mut row = Row::of(definition, target);
-    let place = row.place(None);
+    let (place, limits) = (row.place(None), row.limits);
     row.ends_after_the_host();
     let send = row.options.take::<String>("send", "a text");
     let pattern = row.options.take::<String>("expect", "a text: a regular expression");
@@ -54,7 +54,8 @@ pub(super) fn prepare(
     });
     match (place, row.finish()) {
         (Some(place), faults) if faults.is_empty() => {
-            Ok(run::prober(target, Tcp { client: probers.client.clone(), place, send, expect }))
+            let client = limits.client(&probers.client);
+            Ok(run::prober(target, limits, Tcp { client, place, send, expect }))
         }
         (_, faults) => Err(faults),
     }

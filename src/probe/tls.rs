@@ -35,7 +35,7 @@ pub(super) fn prepare(
     target: &Target,
 ) -> Result<ProberBuilder, Vec<Fault>> {
     let mut row = Row::of(definition, target);
-    let place = row.place(Some(PORT));
+    let (place, limits) = (row.place(Some(PORT)), row.limits);
     row.ends_after_the_host();
     let name = place.as_ref().and_then(|place| {
         // The dot that ends a fully qualified name is no part of it in certificates.
@@ -49,7 +49,8 @@ pub(super) fn prepare(
     match (place, name, row.finish()) {
         (Some(place), Some(name), faults) if faults.is_empty() => {
             let client = options.map_or_else(|| probers.client.clone(), |tls| probers.client.with_tls(&tls));
-            Ok(run::prober(target, Tls { client, place, name, cert_expiry_days }))
+            let client = limits.client(&client);
+            Ok(run::prober(target, limits, Tls { client, place, name, cert_expiry_days }))
         }
         (_, _, faults) => Err(faults),
     }

@@ -60,6 +60,13 @@ pub(super) fn retry_after(headers: &HeaderMap, now: OffsetDateTime) -> Option<Du
     wait_until(headers.get(RETRY_AFTER)?.to_str().ok()?, now)
 }
 
+/// How long to wait until a moment, said as seconds since 1970. One that has passed is no wait.
+pub(super) fn wait_until_unix(said: &str, now: OffsetDateTime) -> Option<Duration> {
+    let at: f64 = said.trim().parse().ok()?;
+    let now_ms = now.unix_timestamp_nanos() / 1_000_000;
+    Duration::try_from_secs_f64((at * 1000.0 - now_ms as f64).max(0.0) / 1000.0).ok()
+}
+
 /// How long to wait, said as seconds, a date of HTTP or a time of RFC 3339.
 pub(super) fn wait_until(said: &str, now: OffsetDateTime) -> Option<Duration> {
     let said = said.trim();

@@ -1,6 +1,7 @@
 //! The kinds of notifiers: a file a kind, and one table from the name to what prepares it. Most kinds are
 //! data, see [`template`].
 
+mod exec;
 mod facts;
 mod http;
 mod manual;
@@ -8,6 +9,7 @@ mod message;
 mod own;
 mod smtp;
 mod template;
+mod tweet;
 mod webhook;
 
 use std::sync::Arc;
@@ -41,7 +43,9 @@ type Prepare = fn(&Sinks, &NotifierDefinition, &Params, &mut Fields<'_>) -> Resu
 
 /// Every kind that is no file, a line each.
 const KINDS: &[Kind] = &[
+    Kind { name: exec::KIND, manual: exec::manual, prepare: exec::prepare },
     Kind { name: smtp::KIND, manual: smtp::manual, prepare: smtp::prepare },
+    Kind { name: tweet::KIND, manual: tweet::manual, prepare: tweet::prepare },
     Kind { name: webhook::KIND, manual: webhook::manual, prepare: webhook::prepare },
 ];
 
@@ -61,6 +65,7 @@ pub struct Sinks {
     clock: Arc<dyn Clock>,
     catalogue: Catalogue,
     pacer: Arc<Pacer>,
+    allow_exec: bool,
 }
 
 impl Sinks {
@@ -70,12 +75,18 @@ impl Sinks {
         let readable = |root: &CertificateDer<'static>| RootCertStore::empty().add(root.clone()).is_ok();
         let client = Client::new(&roots);
         let roots = roots.into_iter().filter(readable).collect();
-        Self { roots, client, clock, catalogue: Catalogue::compiled_in(), pacer: Arc::default() }
+        let catalogue = Catalogue::compiled_in();
+        Self { roots, client, clock, catalogue, pacer: Arc::default(), allow_exec: false }
     }
 
     /// The same, with these files.
     pub fn knowing(self, catalogue: Catalogue) -> Self {
         Self { catalogue, ..self }
+    }
+
+    /// The same, which run commands if that is allowed.
+    pub fn allowing_exec(self, allow_exec: bool) -> Self {
+        Self { allow_exec, ..self }
     }
 
     /// What people are told of every kind, by name.

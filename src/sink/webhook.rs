@@ -127,8 +127,7 @@ impl Sink for WebhookSink {
 
 impl WebhookSink {
     async fn request(&self, notification: &Notification, now: OffsetDateTime) -> Result<Request, SinkError> {
-        let body = Body::of(notification, now);
-        let body = serde_json::to_vec(&body).expect("texts and numbers are JSON");
+        let body = json(notification, now);
         let id = notification.id.to_string();
         let timestamp = now.unix_timestamp().to_string();
         let mut headers = HeaderMap::with_capacity(6);
@@ -148,6 +147,11 @@ impl WebhookSink {
         headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         Ok(Request::new(self.endpoint.clone(), Method::POST, headers, Bytes::from(body)))
     }
+}
+
+/// The body of an attempt at `now`.
+pub(super) fn json(notification: &Notification, now: OffsetDateTime) -> Vec<u8> {
+    serde_json::to_vec(&Body::of(notification, now)).expect("texts and numbers are JSON")
 }
 
 /// A client error will not heal by itself; anything else may.
@@ -229,7 +233,6 @@ struct ResultBody {
 }
 
 impl<'a> Body<'a> {
-    /// The body of an attempt at `now`.
     fn of(notification: &'a Notification, now: OffsetDateTime) -> Self {
         let Alert { event, at, target, status, previous_status, incident, outcome, .. } =
             &*notification.alert;

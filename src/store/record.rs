@@ -20,8 +20,8 @@ use super::{
 /// The most rows that are deleted at once: others wait meanwhile.
 pub(super) const PURGE_ROWS: u64 = 1_000;
 
-/// The most such steps for what is left of targets that an operator deleted.
-pub(super) const PURGE_STEPS: usize = 20;
+/// The most rows of targets that an operator deleted that are deleted at a start: it waits meanwhile.
+pub(super) const ORPHANS: u64 = 20_000;
 
 /// The columns of `rollups` that hold a [`Rollup`], but for `sketch`.
 pub(super) const ROLLUP_COLUMNS: &str = "done, late, skipped, passed, failed, causes, covered_s, \

@@ -1,11 +1,11 @@
 //! Every kind of authentication against real servers: a real Keystone, and stand-ins where none will do.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{fs, sync::Arc, thread, time::Duration};
 
 use futures_util::future::join_all;
 use skypunch::{net::Client, probe::Probers};
 use skypunch_actors::{
-    domain::{Cause, Outcome, Secret, TargetDefinition, TargetId},
+    domain::{Cause, Fault, Outcome, Secret, TargetDefinition, TargetId},
     port::{Clock, Prober, Tracer, plan_probe},
     testing::TestClock,
 };
@@ -15,6 +15,7 @@ use crate::support::{
     digest::DigestSite,
     http::{Act, Server, answer, send},
     keystone::{Keystone, PASSWORD},
+    tls::Ca,
 };
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -168,6 +169,109 @@ async fn keystone_v3_opens_a_guarded_service() {
 }
 
 #[actix_rt::test]
+async fn the_catalogue_of_keystone_says_where_a_service_is() {
+    let keystone = Keystone::start().await;
+    let compute = format!("{}v2.1", keystone.guarded_url());
+    keystone.list("compute", "RegionOne", "public", &format!("{compute}/"));
+    let parms = format!("osauthendpoint={},user=admin,password={PASSWORD},projectname=admin", keystone.url());
+    let process = process();
+    let at = |path: &str, more: &str| {
+        prober(&process, &row(path, "OPENSTACK", &format!("{parms},service={more}")))
+    };
+    let kept = at("/", "identity");
+    let outcome = probe(&*at("/servers?limit=1", "compute,region=RegionOne,interface=public")).await;
+    assert_pass(&outcome);
+    assert_eq!(keystone.seen_path(), "/v2.1/servers");
+    for step in [
+        "Looking up /servers?limit=1 in the catalogue ....".to_owned(),
+        format!("Token fetched from {} in", keystone.url()),
+        format!("Connecting to {compute}/servers?… ...."),
+    ] {
+        assert!(has_step(&outcome, &step), "{step} is not in {}", outcome.trace);
+    }
+    assert_pass(&probe(&*at("/servers", "compute")).await);
+    assert_pass(&probe(&*kept).await);
+    let plain = row(&keystone.guarded_url(), "OPENSTACK", &parms);
+    assert_pass(&probe(&*prober(&process, &plain)).await);
+
+    for (more, what) in [
+        ("image", "has no service `image`: it has compute, identity"),
+        ("compute,region=Mars", "has no `compute` in the region `Mars`: it has RegionOne"),
+        ("compute,interface=admin", "has no interface `admin` of `compute`: it has public"),
+    ] {
+        let reason = format!("the catalogue of {} {what}", keystone.url());
+        assert_fail(&probe(&*at("/servers", more)).await, Cause::Auth, &reason);
+    }
+    assert_eq!(keystone.fetches("skypunch/test"), 1);
+}
+
+#[actix_rt::test]
+async fn the_catalogue_of_v2_says_where_a_service_is() {
+    let target = Server::start(answer(OK)).await;
+    let url = format!("http://{}/v2/t1", target.address());
+    let endpoint =
+        format!(r#"{{"region":"RegionOne","publicURL":"http://127.0.0.1:9/","adminURL":"{url}"}}"#);
+    let token =
+        r#"{"id":"hunter2-token","issued_at":"2013-11-22T12:00:00.12","expires":"2013-11-22T13:00:00Z"}"#;
+    let catalogue = format!(r#"[{{"type":"compute","name":"nova","endpoints":[{endpoint}]}}]"#);
+    let body = format!(r#"{{"access":{{"token":{token},"serviceCatalog":{catalogue}}}}}"#);
+    let keystone = Server::start(json("200 OK", "", &body)).await;
+    let parms =
+        format!("user=bob,password=hunter2,osauthendpoint=http://{}/v2.0,tenantid=t1", keystone.address());
+    let at = |more: &str| row("/servers", "OPENSTACK", &format!("{parms},service=compute,{more}"));
+    assert_pass(&look(&at("interface=admin,region=RegionOne")).await);
+    assert!(target.requests()[0].starts_with("GET /v2/t1/servers HTTP/1.1\r\n"), "{:?}", target.requests());
+    let reason = format!(
+        "the catalogue of http://{}/v2.0 has no interface `internal` of `compute`: it has admin, public",
+        keystone.address()
+    );
+    assert_fail(&look(&at("interface=internal")).await, Cause::Auth, &reason);
+}
+
+#[actix_rt::test]
+async fn what_the_catalogue_gives_is_judged_as_a_url_of_the_row_is() {
+    for (url, cause, reason) in [
+        ("ftp://h/", Cause::Auth, "has no usable URL of `compute`: the scheme is neither http nor https"),
+        ("http://bob:hunter2@h/", Cause::Auth, "has no usable URL of `compute`: holds credentials"),
+        ("http://h/?x", Cause::Auth, "has no usable URL of `compute`: it ends in a query or a fragment"),
+        (
+            "http://127.0.0.1:9/v2",
+            Cause::Config,
+            "options: `cert_expiry_days` wants a url that begins with https://, and not",
+        ),
+    ] {
+        let times = r#""issued_at":"2013-11-22T12:00:00.000000Z","expires_at":"2013-11-22T13:00:00.000000Z""#;
+        let endpoint = format!(r#"{{"interface":"public","region":"R","url":"{url}"}}"#);
+        let catalogue = format!(r#""catalog":[{{"type":"compute","endpoints":[{endpoint}]}}]"#);
+        let body = format!(r#"{{"token":{{{times},{catalogue}}}}}"#);
+        let keystone = Server::start(json("201 Created", "x-subject-token: hunter2-token\r\n", &body)).await;
+        let mut row = row("/servers", "OPENSTACK", &format!("{},service=compute", v3_at(&keystone)));
+        row.options = Some(Secret::new(r#"{"cert_expiry_days": 7}"#));
+        let outcome = look(&row).await;
+        assert_eq!(outcome.failure, Some(cause), "{}", outcome.reason);
+        assert!(outcome.reason.contains(reason), "{}", outcome.reason);
+    }
+}
+
+#[test]
+fn a_path_and_a_service_go_together() {
+    let faults = |url: &str, authn: &str, parms: &str| {
+        let planned = plan_probe(&process(), TargetId(1), &row(url, authn, parms)).1;
+        planned.err().map_or_else(String::new, |faults| Fault::join(&faults))
+    };
+    let parms = "osauthendpoint=http://h/v3,userid=u,password=hunter2";
+    let with = format!("{parms},service=compute");
+    assert_eq!(faults("/servers", "OPENSTACK", &with), "");
+    assert_eq!(faults("https://h/servers", "OPENSTACK", parms), "");
+    assert!(
+        faults("/servers", "OPENSTACK", parms).starts_with("url: is a path, which needs authn OPENSTACK")
+    );
+    assert!(faults("/servers", "NONE", "").starts_with("url: is a path, which needs authn OPENSTACK"));
+    assert!(faults("https://h/", "OPENSTACK", &with).starts_with("url: must be a path such as /servers"));
+    assert!(faults("servers", "OPENSTACK", &with).starts_with("url: is not a URL that can be probed"));
+}
+
+#[actix_rt::test]
 async fn keystone_v2_is_spoken_to_as_in_2013() {
     let token = r#"{"id":"hunter2-token","issued_at":"2013-11-22T12:00:00.12","expires":"2013-11-22T13:00:00Z",
         "tenant":{"id":"t1","name":"ops","enabled":true,"description":null}}"#;
@@ -209,6 +313,37 @@ async fn a_thousand_targets_on_several_threads_fetch_one_token() {
     let outcomes = outcomes.await.unwrap();
     assert_eq!(outcomes.len(), 1000);
     outcomes.iter().for_each(assert_pass);
+    assert_eq!(keystone.requests().len(), 1);
+}
+
+#[actix_rt::test]
+async fn a_row_that_trusts_the_wrong_authority_leaves_the_tokens_of_others_alone() {
+    let (ca, other, folder) = (Ca::new(), Ca::new(), tempfile::tempdir().unwrap());
+    let keystone = Server::start_tls(v3_token(), ca.server("localhost")).await;
+    let target = Server::start(answer(OK)).await;
+    let process = process();
+    let trusting = |file: &str, ca: &Ca| {
+        let path = folder.path().join(file);
+        fs::write(&path, ca.pem()).unwrap();
+        let at = format!("osauthendpoint=https://localhost:{}/v3", keystone.port());
+        let url = format!("http://{}/", target.address());
+        let mut row = row(&url, "OPENSTACK", &format!("{at},user=admin,password=hunter2"));
+        row.options = Some(Secret::new(format!(r#"{{"tls": {{"ca_file": {path:?}}}}}"#)));
+        prober(&process, &row)
+    };
+    let (right, wrong) = (trusting("right.pem", &ca), trusting("wrong.pem", &other));
+    let reason = format!(
+        "no token from https://localhost:{}/v3: certificate of localhost is not signed by ",
+        keystone.port()
+    );
+    for step in ["Token fetched from", "Token from the cache", "Token from the cache"] {
+        let outcome = probe(&*wrong).await;
+        assert_eq!(outcome.failure, Some(Cause::Auth), "{}", outcome.reason);
+        assert!(outcome.reason.starts_with(&reason), "{}", outcome.reason);
+        let outcome = probe(&*right).await;
+        assert_pass(&outcome);
+        assert!(has_step(&outcome, step), "{step} is not in {}", outcome.trace);
+    }
     assert_eq!(keystone.requests().len(), 1);
 }
 

@@ -195,14 +195,15 @@ async fn the_documents_have_the_keys_that_are_promised() {
         (target["status"] == "FAIL").then_some(target)
     })
     .await;
-    assert_eq!(keys(&failed).join(" "), format!("{columns} last_success last_failure"));
+    assert_eq!(keys(&failed).join(" "), format!("{columns} last_success last_failure incident"));
     let result = "at cause reason http_status dns_ms connect_ms tls_ms ttfb_ms total_ms trace";
     assert_eq!(keys(&failed["last_failure"]).join(" "), result);
     assert_eq!(failed["last_success"], Value::Null);
     let status = home.json(&["status"]);
     assert_eq!(
         keys(&status).join(" "),
-        "version pid started_at database targets probes_per_s slots results_waiting notifications_waiting"
+        "version pid started_at database targets probes_per_s slots results_waiting notifications_waiting journal \
+         results_dropped"
     );
     assert_eq!(keys(&status["targets"]).join(" "), "NEW PASS FAIL UNKNOWN");
     assert_eq!(keys(&status["slots"]).join(" "), "done late skipped");

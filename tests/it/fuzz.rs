@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use serde_json::json;
 use skypunch::{
     control::protocol::{read_reply, read_request, response_line},
     journal::codec,
@@ -16,6 +17,7 @@ use skypunch_actors::{
 use crate::{
     repository::root,
     support::{
+        dns::{DnsServer, Reply},
         http::{Act, Server},
         row::Row,
     },
@@ -55,10 +57,12 @@ fn every_seed_of_a_row_is_a_target_or_is_refused() {
 #[actix_rt::test]
 async fn every_seed_of_an_answer_comes_to_a_verdict() {
     for (path, seed) in seeds("answer") {
-        let server = Server::start(vec![Act::Read, Act::Send(seed)]).await;
-        let outcome = Row::at(&server).probe().await;
-        let by_the_server = [None, Some(Cause::Protocol), Some(Cause::Status)];
-        assert!(by_the_server.contains(&outcome.failure), "{path}: {}", outcome.reason);
+        let server = Server::start(vec![Act::Take, Act::Send(seed)]).await;
+        for version in ["1.1", "2"] {
+            let outcome = Row::at(&server).options(json!({"http_version": version})).probe().await;
+            let by_the_server = [None, Some(Cause::Protocol), Some(Cause::Status)];
+            assert!(by_the_server.contains(&outcome.failure), "{path}: {}", outcome.reason);
+        }
     }
 }
 
@@ -87,5 +91,46 @@ fn every_seed_of_the_control_socket_is_a_request_or_an_error_of_the_standard() {
             assert!((-32_700..=-32_600).contains(&error.code), "{path}: {error}");
             assert!(read_reply(&response_line(&id, Err(error))).is_some(), "{path}");
         }
+    }
+}
+
+#[actix_rt::test]
+async fn every_seed_of_keystone_comes_to_a_verdict_without_the_password() {
+    for (path, seed) in seeds("keystone") {
+        let (choice, body) = seed.split_first().unwrap();
+        let (version, status) = keystone(*choice);
+        let head =
+            format!("HTTP/1.1 {status}\r\nx-subject-token: t\r\ncontent-length: {}\r\n\r\n", body.len());
+        let server = Server::start(vec![Act::Read, Act::Send([head.as_bytes(), body].concat())]).await;
+        let mut row = Row::new("/servers").options(json!({"ip_protocol": "4", "cert_expiry_days": 1}));
+        row.definition.authn = "OPENSTACK".to_owned();
+        row.definition.authn_parms = Some(Secret::new(format!(
+            "osauthendpoint=http://{}/{version},user=u,password=hunter2,tenantid=t,service=compute",
+            server.address()
+        )));
+        let outcome = row.probe().await;
+        let by_keystone = [Some(Cause::Auth), Some(Cause::Config)];
+        assert!(by_keystone.contains(&outcome.failure), "{path}: {}", outcome.reason);
+        assert!(!outcome.reason.contains("hunter2"), "{path}: {}", outcome.reason);
+    }
+}
+
+/// What the first byte of a seed of Keystone says: who is asked, and what the answer is called.
+fn keystone(choice: u8) -> (&'static str, &'static str) {
+    [("v2.0", "200 OK"), ("v3", "201 Created"), ("v3", "400 Bad Request"), ("v3", "401 Unauthorized")]
+        [usize::from(choice % 4)]
+}
+
+#[actix_rt::test]
+async fn every_seed_of_dns_comes_to_a_verdict() {
+    for (path, seed) in seeds("dns") {
+        let (choice, packet) = seed.split_first().unwrap();
+        let kind = ["A", "AAAA", "CAA", "CNAME", "MX", "SOA", "SRV", "TXT"][usize::from(choice % 8)];
+        let packet = packet.to_vec();
+        let server = DnsServer::start(move |_, _| Reply::Raw(packet.clone())).await;
+        let outcome = Row::new(format!("dns://{}/example.org?type={kind}", server.address())).probe().await;
+        let by_the_server =
+            [None, Some(Cause::Status), Some(Cause::Assertion), Some(Cause::Protocol), Some(Cause::Connect)];
+        assert!(by_the_server.contains(&outcome.failure), "{path}: {}", outcome.reason);
     }
 }

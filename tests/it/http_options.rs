@@ -7,8 +7,9 @@ use skypunch_actors::domain::{Cause, Outcome};
 
 use crate::support::{
     http::{Act, Server, answer, send},
+    http2::Say,
     row::{OK, Row, assert_fail, assert_pass, steps},
-    tls::{Ca, now},
+    tls::{Ca, now, speaking},
 };
 
 /// A secret that stands in a row, and must be shown nowhere.
@@ -227,6 +228,46 @@ async fn what_a_row_sends_in_confidence_does_not_leave_its_host() {
     let request = other.requests().remove(0);
     assert!(!request.contains("authorization") && !request.contains(PLANTED), "{request}");
     assert!(!request.contains("inside.example") && request.contains("user-agent: mine"), "{request}");
+}
+
+#[actix_rt::test]
+async fn what_a_redirect_echoes_of_a_row_is_masked_wherever_it_leads() {
+    let ca = Ca::new();
+    let tls = Server::start_tls(answer(OK), ca.server(&format!("{PLANTED}.example"))).await;
+    let (port, upper) = (tls.port(), PLANTED.to_uppercase());
+    for (location, cause) in [
+        (format!("http://{PLANTED}.invalid/"), Some(Cause::Dns)),
+        (format!("http://{upper}.invalid/"), Some(Cause::Dns)),
+        (format!("https://127.0.0.1:{port}/"), Some(Cause::Tls)),
+        (format!("ftp://{PLANTED}/"), Some(Cause::Protocol)),
+        (format!("http://127.0.0.1:1/{PLANTED}"), Some(Cause::Connect)),
+    ] {
+        let server = Server::start(redirect("302 Found", &location)).await;
+        let options = json!({
+            "headers": {"authorization": format!("Bearer {PLANTED}"), "x": upper},
+            "follow_redirects": true,
+        });
+        let row = Row { roots: ca.roots(), ..Row::at(&server) }.options(options);
+        let outcome = row.probe().await;
+        assert_eq!(outcome.failure, cause, "{location}: {}", outcome.reason);
+        assert_hidden(&outcome);
+        assert!(!format!("{outcome:?}").contains(&upper), "{outcome:?}");
+        assert!(outcome.trace.to_string().contains("***"), "{}", outcome.trace);
+    }
+}
+
+#[actix_rt::test]
+async fn what_a_server_of_http_2_echoes_of_a_row_is_masked() {
+    let ca = Ca::new();
+    let says = vec![Say::Head(200, vec![("x-echo", PLANTED.to_owned())]), Say::Data(PLANTED.into())];
+    let server = Server::start_tls(vec![Act::Http2(says)], speaking(ca.server("localhost"), &["h2"])).await;
+    let assertions = json!([{"header": "x-echo", "matches": "^$"}, {"body_contains": "else"}]);
+    let options = json!({"headers": {"x-key": PLANTED}, "assertions": assertions});
+    let outcome = Row::tls(&server, "localhost", &ca).options(options).probe().await;
+    assert_hidden(&outcome);
+    let reason =
+        "header x-echo does not match `^$`: it is `***`; body does not contain `else`: it begins with `***`";
+    assert_fail(&outcome, Cause::Assertion, reason);
 }
 
 #[actix_rt::test]

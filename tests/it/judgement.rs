@@ -13,7 +13,10 @@ use std::{
 };
 
 use actix::System;
-use flate2::{Compression, write::GzEncoder};
+use flate2::{
+    Compression,
+    write::{GzEncoder, ZlibEncoder},
+};
 use futures_util::future::{join, join_all};
 use h2::Reason;
 use hickory_resolver::proto::{
@@ -295,6 +298,7 @@ fn bodies() -> Vec<Case> {
         plain("a huge length, and a body to match", {
             floods("HTTP/1.1 200 OK\r\ncontent-length: 9223372036854775807\r\n\r\n")
         }),
+        chunked("a chunk whose extension is long", &format!("2;{}\r\nok\r\n0\r\n\r\n", "x".repeat(40_000))),
         plain(
             "one huge chunk",
             floods("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nfffffffffff\r\n"),
@@ -303,18 +307,28 @@ fn bodies() -> Vec<Case> {
 }
 
 fn codings() -> Vec<Case> {
-    let gzip = |what: &str, bytes: &[u8]| {
-        let head = format!("content-encoding: gzip\r\ncontent-length: {}", bytes.len());
+    let coded = |what: &str, coding: &str, bytes: &[u8]| {
+        let head = format!("content-encoding: {coding}\r\ncontent-length: {}", bytes.len());
         let mut text = format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n").into_bytes();
         text.extend_from_slice(bytes);
         plain(what, vec![Act::Read, Act::Send(text)])
     };
+    let gzip = |what: &str, bytes: &[u8]| coded(what, "gzip", bytes);
     let small = zipped(100);
     vec![
         gzip("gzip", &small),
         gzip("a gzip bomb", &zipped(64 << 20)),
         gzip("gzip that is cut off", &small[..small.len() - 9])
             .fails(Protocol, "body cannot be decoded as gzip (* bytes came)"),
+        coded("a deflate bomb", "deflate", &deflated(64 << 20)),
+        coded("deflate that is cut off", "deflate", &deflated(100)[..9])
+            .fails(Protocol, "body cannot be decoded as deflate (9 bytes came)"),
+        coded("deflate that is none", "deflate", b"plain text")
+            .fails(Protocol, "body cannot be decoded as deflate (10 bytes came)"),
+        coded("a coding that nobody asked for", "br", b"whatever"),
+        coded("a coding that nobody asked for, where the body matters", "br", b"whatever")
+            .options(json!({"assertions": [{"body_contains": "up"}]}))
+            .fails(Protocol, "body cannot be judged: its coding `br` was not asked for"),
         gzip("gzip that is none", b"plain text")
             .fails(Protocol, "body cannot be decoded as gzip (10 bytes came)"),
         plain("a body that is not as asserted", answer(OK))
@@ -328,6 +342,12 @@ fn codings() -> Vec<Case> {
 
 fn zipped(length: usize) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(&vec![b'x'; length]).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn deflated(length: usize) -> Vec<u8> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(&vec![b'x'; length]).unwrap();
     encoder.finish().unwrap()
 }
@@ -376,7 +396,7 @@ fn silences() -> Vec<Case> {
         plain("a body of one byte a second", {
             vec![Act::Read, send("HTTP/1.1 200 OK\r\n\r\n"), Act::Drip(OK.into(), Duration::from_secs(1))]
         })
-        .times_out("reading the body (1 bytes so far)"),
+        .times_out("reading the body (* bytes so far)"),
         plain("a body that trickles", {
             vec![Act::Read, send("HTTP/1.1 200 OK\r\n\r\n"), Act::Trickle(b"x".to_vec())]
         })
@@ -391,6 +411,11 @@ fn silences() -> Vec<Case> {
         .times_out(waiting),
         plain("blank lines without end", vec![Act::Read, Act::Flood(b"\r\n\r\n".repeat(64))])
             .times_out(waiting),
+        plain("trailers without end", {
+            let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n";
+            vec![Act::Read, send(head), Act::Flood(b"x: y\r\n".repeat(500))]
+        })
+        .times_out("reading the body (2 bytes so far)"),
         plain("a status says it all, whatever the body does", {
             vec![Act::Read, send("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 9\r\n\r\n"), Act::Hang]
         })
@@ -411,6 +436,13 @@ fn handshakes(ca: &Ca) -> Vec<Case> {
             .fails(Tls, "closed by PEER during the TLS handshake"),
         secure("resets during the handshake", vec![Act::Take, Act::Reset])
             .fails(Tls, "connection reset by PEER during the TLS handshake"),
+        secure("a handshake without end", {
+            // A ServerHello that promises 16 MiB.
+            let record = [&[0x16, 3, 3, 0x40, 0][..], &[2, 0xff, 0xff, 0xff], &[0; (1 << 14) - 4]].concat();
+            let more = [&[0x16, 3, 3, 0x40, 0][..], &[0; 1 << 14]].concat();
+            vec![Act::Take, Act::Send(record), Act::Flood(more)]
+        })
+        .fails(Tls, "TLS with PEER failed: *"),
         secure("plain HTTP on a TLS port", vec![Act::Take, send("HTTP/1.1 400 Bad Request\r\n\r\n")])
             .fails(Tls, "PEER does not speak TLS: plain HTTP answered on a TLS port"),
         tls("TLS on a plain port", ca.server("127.0.0.1"), whole())

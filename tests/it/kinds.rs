@@ -235,10 +235,14 @@ async fn what_does_not_speak_tls_is_told_from_what_is_silent() {
 
 /// A client whose resolver is at `server`, with a hosts file.
 fn resolved_by(server: &DnsServer, folder: &TempDir, names: &str) -> Client {
+    Client::new(&[]).resolving_by(resolver_at(server, folder, names))
+}
+
+fn resolver_at(server: &DnsServer, folder: &TempDir, names: &str) -> Resolver {
     let (resolv_conf, hosts) = (folder.path().join("resolv.conf"), folder.path().join("hosts"));
     std::fs::write(&hosts, names).unwrap();
     std::fs::write(&resolv_conf, "nameserver 127.0.0.1\noptions timeout:1\n").unwrap();
-    Client::new(&[]).resolving_by(Resolver::reading(&resolv_conf, &hosts, server.port()))
+    Resolver::reading(&resolv_conf, &hosts, server.port())
 }
 
 #[actix_rt::test]
@@ -369,6 +373,42 @@ async fn a_machine_without_a_resolver_refuses() {
     assert_eq!(told(&outcome, 0), fail(Cause::Connect, "connection refused by 127.0.0.1:1"));
 }
 
+#[actix_rt::test]
+async fn only_addresses_of_the_chosen_protocol_are_tried() {
+    let (server, folder, ca) = (zone().await, TempDir::new().unwrap(), Ca::new());
+    let resolver = resolver_at(&server, &folder, "::1 both.test\n127.0.0.1 both.test\n");
+    let client = Client::new(&ca.roots()).resolving_by(resolver);
+    let secure = Server::start_tls(vec![Act::Hang], ca.server("both.test")).await;
+    for (url, port) in [
+        (format!("tcp://both.test:{}", server.port()), server.port()),
+        (format!("dns://both.test:{}/example.test", server.port()), server.port()),
+        (format!("tls://both.test:{}", secure.port()), secure.port()),
+    ] {
+        let over = |ip: &str| Row::new(&url).options(json!({"ip_protocol": ip})).by(client.clone());
+        let outcome = over("4").probe().await;
+        assert_eq!(outcome.failure, None, "{url}: {}", outcome.reason);
+        assert!(!outcome.trace.to_string().contains("[::1]:"), "{}", outcome.trace);
+        let refused = fail(Cause::Connect, "connection refused by [::1]:PORT");
+        assert_eq!(told(&over("6").probe().await, port), refused, "{url}");
+    }
+    for url in ["tcp://[::1]:1", "tls://[::1]", "dns://[::1]/a.test", "icmp://[::1]"] {
+        let faults = Row::new(url).options(json!({"ip_protocol": "4"})).faults();
+        assert_eq!(faults, "options: `ip_protocol` rules out the address in the url", "{url}");
+    }
+}
+
+#[actix_rt::test]
+async fn what_takes_too_long_fails_though_it_came() {
+    let late = || vec![Act::Pause(Duration::from_millis(30)), send("220"), Act::Hang];
+    let (cause, reason) = tcp(late(), json!({"expect": "^220", "max_response_ms": 20})).await;
+    assert_eq!(cause, Some(Cause::Assertion), "{reason}");
+    assert!(reason.starts_with("answered in ") && reason.ends_with(" ms, more than 20 ms"), "{reason}");
+    let server = Server::start(late()).await;
+    let row = Row::new(format!("tcp://{}", server.address()));
+    let outcome = row.options(json!({"expect": "^220", "max_response_ms": 29_000})).probe().await;
+    assert_eq!(outcome.failure, None, "{}", outcome.reason);
+}
+
 const PING_GROUPS: &str = "/proc/sys/net/ipv4/ping_group_range";
 const ALONE: &str = "SKYPUNCH_TEST_ALONE";
 
@@ -403,6 +443,13 @@ async fn a_host_that_echoes_passes_where_the_kernel_allows_pings() {
         let lines = steps(&outcome, 0);
         assert!(lines.ends_with(&format!("Echo sent to {ip}\nResponse [OK] echo from {ip}")), "{lines}");
     }
+    let (server, folder) = (zone().await, TempDir::new().unwrap());
+    let client = resolved_by(&server, &folder, "::1 both.test\n127.0.0.1 both.test\n");
+    for (protocol, ip) in [("4", "127.0.0.1"), ("6", "::1")] {
+        let options = json!({"ip_protocol": protocol, "max_response_ms": 29_000});
+        let outcome = Row::new("icmp://both.test").options(options).by(client.clone()).probe().await;
+        assert_eq!(told(&outcome, 0), pass(&format!("echo from {ip}")));
+    }
     let outcome = Row::new("icmp://192.0.2.1").within(300).probe().await;
     assert_eq!(told(&outcome, 0), fail(Cause::Connect, "Network is unreachable (os error 101) (192.0.2.1)"));
 }
@@ -430,7 +477,8 @@ fn each_way_to_be_wrong_says_what_is_allowed() {
     assert_eq!(
         options("tcp://a:1", json!({"send": 1, "expect": "(", "expct": "x"})),
         "options: `send` must be a text; options: `expect` is not a regular expression; options: unknown \
-         option `expct`: known are tags, notify, failure_threshold, success_threshold, send, expect"
+         option `expct`: known are tags, notify, failure_threshold, success_threshold, ip_protocol, max_response_ms, \
+         send, expect"
     );
     assert_eq!(
         options("tls://a", json!({"tls": {"verify": 1}, "cert_expiry_days": "x"})),

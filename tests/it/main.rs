@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod apply;
 mod architecture;
 mod auth;
 mod cli;
@@ -10,10 +11,12 @@ mod connection;
 mod control;
 mod crashes;
 mod docs;
+mod exec;
 mod faults;
 mod first_light;
 mod fuzz;
 mod harness;
+mod history;
 mod http_options;
 mod journal;
 mod judgement;
@@ -30,5 +33,6 @@ mod sink;
 mod store;
 mod support;
 mod systemd;
+mod tweet;
 mod web;
 mod webhook;

@@ -56,7 +56,7 @@ async fn nothing_that_the_program_writes_holds_a_planted_secret() {
     }
     let names = ["plain", "env", "file", "torn", "json", "url", "options"];
     let mut commands: Vec<Vec<&str>> =
-        vec![vec!["targets"], vec!["notifiers"], vec!["status"], vec!["check"]];
+        vec![vec!["targets"], vec!["notifiers"], vec!["status"], vec!["check"], vec!["export"]];
     commands.extend(names.map(|name| vec!["targets", name]));
     commands.extend(names.map(|name| vec!["targets", name, "test"]));
     commands.extend(["mail", "torn", "dead", "hook"].map(|name| vec!["notifiers", name]));

@@ -54,8 +54,8 @@ pub async fn notifications_are_filtered(Subject { store, .. }: &Subject) {
     let told = [
         notification(NotifierId(1), home, 1),
         notification(NotifierId(1), home, 2),
-        notification(NotifierId(1), other, 2),
         notification(NotifierId(1), other, 3),
+        notification(NotifierId(1), other, 4),
     ];
     notify(store, 1, &told).await;
     for (number, (at, state)) in
@@ -71,6 +71,7 @@ pub async fn notifications_are_filtered(Subject { store, .. }: &Subject) {
         (NotificationFilter { ids: ids(1, 2), ..all.clone() }, vec![2, 1]),
         (NotificationFilter { target: Some(home), ..all.clone() }, vec![1, 0]),
         (NotificationFilter { target: Some(home), incident, ..all.clone() }, vec![1]),
+        (NotificationFilter { target: Some(other), incident, ..all.clone() }, vec![]),
         (NotificationFilter { failed: true, ..all.clone() }, vec![3, 0]),
         (NotificationFilter { failed: true, most: 1, ..all.clone() }, vec![3]),
         (NotificationFilter { failed: true, target: Some(home), ..all.clone() }, vec![0]),

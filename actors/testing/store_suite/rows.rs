@@ -2,7 +2,7 @@
 
 use super::{
     Subject,
-    given::{add_notifier, add_target, notifiers, only, targets},
+    given::{add_notifier, add_target, failed, notifiers, only, targets, write},
 };
 use crate::{
     domain::{NotifierDefinition, NotifierId, Secret, TargetDefinition, TargetId, TargetState},
@@ -123,11 +123,55 @@ pub async fn rows_are_enabled_disabled_and_deleted(Subject { store, .. }: &Subje
     assert!(notifiers(store).await.is_empty());
 }
 
+/// Another definition replaces every column of the old one, and no column that the daemon owns.
+pub async fn a_definition_is_replaced_and_nothing_else(Subject { store, .. }: &Subject) {
+    let (target, notifier) = (add_target(store, "home").await, add_notifier(store, "ops").await);
+    let (other, other_notifier) = (add_target(store, "other").await, add_notifier(store, "other").await);
+    write(store, 1, [(target, failed("connection refused"))]).await;
+    let before = targets(store).await;
+
+    let definition = TargetDefinition {
+        tenantid: "17".to_owned(),
+        method: "HEAD".to_owned(),
+        authn: "BASIC".to_owned(),
+        authn_parms: Some(Secret::new("user=bob,password=b")),
+        pass_result: "2xx".to_owned(),
+        frequency: 7,
+        timeout: 3,
+        enabled: false,
+        options: Some(Secret::new(r#"{"tags":["a"]}"#)),
+        ..TargetDefinition::new("house", "https://example.org/?q=1")
+    };
+    for wanted in [definition, TargetDefinition::new("home", "http://h/")] {
+        // The second time there is nothing left to do.
+        for _ in 0..2 {
+            store.update_target(target, &wanted).await.expect("it is there");
+        }
+        let after = targets(store).await;
+        assert_eq!((after[0].id, &after[0].definition), (target, &wanted));
+        assert_eq!(format!("{:?}", after[0].state), format!("{:?}", before[0].state));
+        assert_eq!((after[1].id, format!("{:?}", after[1])), (other, format!("{:?}", before[1])));
+    }
+
+    let wanted = NotifierDefinition {
+        params: Secret::new("server=mail,port=25"),
+        enabled: false,
+        options: Some(Secret::new("{}")),
+        ..NotifierDefinition::new("people", "smtp", "people@example.org")
+    };
+    store.update_notifier(notifier, &wanted).await.expect("it is there");
+    let after = notifiers(store).await;
+    assert_eq!((after[0].id, &after[0].definition), (notifier, &wanted));
+    assert_eq!((after[1].id, after[1].definition.name.as_str()), (other_notifier, "other"));
+}
+
 /// A command about a row that is not there says so.
 pub async fn what_is_not_there_is_not_found(Subject { store, .. }: &Subject) {
     let (target, notifier) = (TargetId(7), NotifierId(7));
     for done in [
         store.enable_target(target, true).await,
+        store.update_target(target, &TargetDefinition::new("home", "http://h/")).await,
+        store.update_notifier(notifier, &NotifierDefinition::new("ops", "SMTP", "x")).await,
         store.delete_target(target).await,
         store.enable_notifier(notifier, true).await,
         store.delete_notifier(notifier).await,

@@ -145,7 +145,7 @@ impl Link {
         };
         let (answer, sent) =
             driving(connection, heard, asked).await.map_err(|error: h2::Error| Unanswered {
-                stale: is_stale(&error),
+                stale: heard.is_stale(&error),
                 error: heard.explain(&error, peer, "before a response came"),
             })?;
         let (answer, body) = answer.into_parts();
@@ -225,12 +225,6 @@ fn short(received: u64, length: u64) -> NetError {
     ))
 }
 
-/// Whether the peer had left before it heard of the request.
-fn is_stale(error: &h2::Error) -> bool {
-    let refused = error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM);
-    error.is_io() || error.is_remote() && refused
-}
-
 /// The head of a request, as HTTP/2 has it.
 fn head_of(request: &Request) -> Result<http::Request<()>, NetError> {
     let unfit = |what: &str| NetError::Protocol(format!("HTTP/2 cannot carry the {what} of the request"));
@@ -275,12 +269,24 @@ async fn driving<T>(
 }
 
 impl Heard {
+    /// Whether the peer had left before it heard of the request.
+    fn is_stale(&self, error: &h2::Error) -> bool {
+        let refused = error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM);
+        self.head_error().is_none() && error.is_io() || error.is_remote() && refused
+    }
+
+    /// What is wrong with a head, where that is what went wrong.
+    fn head_error(&self) -> Option<String> {
+        let failure = self.failure.borrow();
+        failure.as_ref()?.get_ref()?.downcast_ref::<HeadError>().map(HeadError::to_string)
+    }
+
     fn explain(&self, error: &h2::Error, peer: SocketAddr, when: &str) -> NetError {
+        if let Some(error) = self.head_error() {
+            return NetError::Protocol(error);
+        }
         if let Some(failure) = &*self.failure.borrow() {
-            return match failure.get_ref().and_then(|error| error.downcast_ref::<HeadError>()) {
-                Some(error) => NetError::Protocol(error.to_string()),
-                None => broken(failure, peer, when),
-            };
+            return broken(failure, peer, when);
         }
         let beginning = self.beginning.borrow();
         NetError::Protocol(match &beginning[..] {

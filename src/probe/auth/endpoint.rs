@@ -105,7 +105,7 @@ impl Caller {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(call.content_type));
         let request = Request::new(endpoint, Method::POST, headers, Bytes::from(call.body.clone()));
         let failed = |error: NetError| {
-            let why = call.masked(&error.to_string());
+            let why = masked(&error.to_string(), &call.secrets);
             AuthError::auth(format!("no token from {}: {why}", call.shown))
         };
         let mut answer = self.client.send(request, progress).await.map_err(failed)?;
@@ -132,17 +132,18 @@ impl Call {
         };
         let Some(words) = words(&json) else { return String::new() };
         // Masked before it is cut: half a secret would not be found.
-        let words = self.masked(words);
+        let words = masked(words, &self.secrets);
         let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
         format!(" ({})", text::cut(&words, WORDS_MAX))
     }
+}
 
-    fn masked(&self, text: &str) -> String {
-        let mut secrets: Vec<&str> = self.secrets.iter().map(String::as_str).collect();
-        // The longest first, since one may be a part of another.
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, MASK))
-    }
+/// A text without what must not be shown.
+pub(super) fn masked(text: &str, secrets: &[String]) -> String {
+    let mut secrets: Vec<&str> = secrets.iter().map(String::as_str).collect();
+    // The longest first, since one may be a part of another.
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, MASK))
 }
 
 /// What is wrong with the URL of an endpoint.

@@ -6,6 +6,7 @@
 
 mod basic;
 mod bearer;
+mod catalogue;
 mod digest;
 mod endpoint;
 mod none;
@@ -26,6 +27,7 @@ use actix_http::{
 use futures_util::future::LocalBoxFuture;
 use skypunch_actors::domain::{Cause, Fault, Secret, text};
 use tokio::time::Instant;
+use url::Url;
 
 pub(super) use tokens::Tokens;
 
@@ -67,8 +69,24 @@ pub(super) struct Asked<'a> {
     pub(super) timeout: Duration,
 }
 
+/// Finds where a target is whose URL is only a path.
+pub(super) trait Locate {
+    /// The URL that the path is appended to, or why there is none.
+    fn locate<'a>(
+        &'a self,
+        deadline: Instant,
+        timeout: Duration,
+        progress: &'a mut Progress,
+    ) -> LocalBoxFuture<'a, Result<Url, AuthError>>;
+}
+
 /// Puts credentials into requests of one target, one after the other.
 pub(super) trait Auth: Send {
+    /// Who finds the target, where the parameters say how: its URL is then a path.
+    fn locator(&self) -> Option<&dyn Locate> {
+        None
+    }
+
     /// The header that carries them, made anew for each request; `None` needs none.
     fn authorize<'a>(
         &'a self,

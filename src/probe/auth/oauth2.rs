@@ -98,7 +98,7 @@ fn grant(call: &Call, answer: &Answer) -> Result<Grant, AuthError> {
             )
         }
     };
-    Ok(Grant { value, lifetime })
+    Ok(Grant { value, lifetime, catalogue: Arc::default() })
 }
 
 #[cfg(test)]

@@ -41,6 +41,12 @@ impl Parms {
         if faults.is_empty() { Ok(parms) } else { Err(faults) }
     }
 
+    /// Those of `keys`, and all others.
+    pub(super) fn split(self, keys: &[&str]) -> (Self, Self) {
+        let (those, others) = self.0.into_iter().partition(|(key, _)| keys.contains(&key.as_str()));
+        (Self(those), Self(others))
+    }
+
     /// Whether `key` is given.
     pub(super) fn has(&self, key: &str) -> bool {
         self.0.contains_key(key)

@@ -1,15 +1,15 @@
 //! Sends a token that an endpoint issued: what `OAUTH2` and `OPENSTACK` have in common.
 
-use std::{cell::Cell, sync::Arc};
+use std::{cell::Cell, sync::Arc, time::Duration};
 
 use actix_http::header::{HeaderMap, HeaderName, HeaderValue};
 use futures_util::future::LocalBoxFuture;
 use skypunch_actors::domain::{Secret, milliseconds};
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     Asked, Auth, AuthError, Tokens,
-    tokens::{Issuer, Slot},
+    tokens::{Issuer, Slot, Token},
 };
 use crate::net::Progress;
 
@@ -35,6 +35,34 @@ impl ByToken {
     ) -> Self {
         Self { header, shown, issuer, slot: tokens.slot(identity), sent: Cell::default() }
     }
+
+    /// The token, waited for until the probe must be over.
+    pub(super) async fn token(&self, deadline: Instant, timeout: Duration) -> Result<Token, AuthError> {
+        let token = timeout_at(deadline, self.slot.token(&self.issuer)).await;
+        token.unwrap_or_else(|_| {
+            let limit = timeout.as_secs_f64();
+            let reason = format!("no answer within {limit} s: waiting for the token of {}", self.shown);
+            Err(AuthError::auth(reason))
+        })
+    }
+
+    /// How the endpoint is called.
+    pub(super) fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// Hears that the catalogue of a token lacks a service.
+    pub(super) fn lacks(&self, token: &Token) {
+        self.slot.lacks(token.number);
+    }
+
+    /// Where a token came from.
+    pub(super) fn origin(&self, token: &Token) -> String {
+        match token.fetched_in {
+            None => "Token from the cache".to_owned(),
+            Some(took) => format!("Token fetched from {} in {} ms", self.shown, milliseconds(took)),
+        }
+    }
 }
 
 impl Auth for ByToken {
@@ -44,19 +72,9 @@ impl Auth for ByToken {
         progress: &'a mut Progress,
     ) -> LocalBoxFuture<'a, Result<Option<(HeaderName, HeaderValue)>, AuthError>> {
         Box::pin(async move {
-            let Ok(token) = timeout_at(asked.deadline, self.slot.token(&self.issuer)).await else {
-                let limit = asked.timeout.as_secs_f64();
-                let reason = format!("no answer within {limit} s: waiting for the token of {}", self.shown);
-                return Err(AuthError::auth(reason));
-            };
-            let token = token?;
+            let token = self.token(asked.deadline, asked.timeout).await?;
             self.sent.set(token.number);
-            match token.fetched_in {
-                None => progress.step("Token from the cache"),
-                Some(took) => {
-                    progress.step(format!("Token fetched from {} in {} ms", self.shown, milliseconds(took)));
-                }
-            }
+            progress.step(self.origin(&token));
             Ok(Some((self.header.clone(), token.value)))
         })
     }

@@ -21,7 +21,7 @@ use futures_util::future::LocalBoxFuture;
 use skypunch_actors::domain::Secret;
 use tokio::{sync::watch, time::Instant};
 
-use super::AuthError;
+use super::{AuthError, catalogue::Catalogue};
 
 /// The pause after the first failure; each further one doubles it.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -29,6 +29,8 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// A token is renewed when a fifth of its lifetime is left, or this much.
 const RENEW_AHEAD: Duration = Duration::from_secs(300);
+/// How old a token must be to be renewed because its catalogue lacks a service.
+const CATALOGUE_AGE: Duration = Duration::from_secs(60);
 /// No token is kept longer, whatever its issuer says.
 const LONGEST_LIFETIME: Duration = Duration::from_secs(30 * 86_400);
 
@@ -63,6 +65,8 @@ pub(super) struct Grant {
     pub(super) value: HeaderValue,
     /// How long it lives, from when it was asked for.
     pub(super) lifetime: Duration,
+    /// What the issuer said along with it of where services are.
+    pub(super) catalogue: Arc<Catalogue>,
 }
 
 /// A token as a probe gets it.
@@ -74,6 +78,8 @@ pub(super) struct Token {
     pub(super) number: u64,
     /// How long fetching it took, if the probe waited for that.
     pub(super) fetched_in: Option<Duration>,
+    /// The catalogue that came with it.
+    pub(super) catalogue: Arc<Catalogue>,
 }
 
 /// What a look at a slot finds.
@@ -101,6 +107,8 @@ struct State {
 
 struct Held {
     value: HeaderValue,
+    catalogue: Arc<Catalogue>,
+    begun: Instant,
     took: Duration,
     renew_at: Instant,
     expires_at: Instant,
@@ -181,6 +189,17 @@ impl Slot {
         true
     }
 
+    /// Hears that the catalogue of this token lacks a service: it may have it by now, so the token is renewed
+    /// at its next use. It still serves meanwhile.
+    pub(super) fn lacks(&self, number: u64) {
+        let now = Instant::now();
+        let mut state = self.state();
+        let is_same = state.count == number;
+        if let Some(held) = state.held.as_mut().filter(|held| is_same && now >= held.begun + CATALOGUE_AGE) {
+            held.renew_at = now;
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -190,7 +209,8 @@ impl State {
     fn usable(&self, now: Instant, waited: bool) -> Option<Token> {
         let held = self.held.as_ref().filter(|held| now < held.expires_at)?;
         let fetched_in = waited.then_some(held.took);
-        Some(Token { value: held.value.clone(), number: self.count, fetched_in })
+        let (value, catalogue) = (held.value.clone(), Arc::clone(&held.catalogue));
+        Some(Token { value, number: self.count, fetched_in, catalogue })
     }
 
     fn renewable(&self, now: Instant) -> bool {
@@ -205,12 +225,13 @@ impl State {
     fn land(&mut self, begun: Instant, issued: Result<Grant, AuthError>) {
         let now = Instant::now();
         match issued {
-            Ok(Grant { value, lifetime }) => {
+            Ok(Grant { value, lifetime, catalogue }) => {
                 let lifetime = lifetime.min(LONGEST_LIFETIME);
                 let expires_at = begun + lifetime;
                 let renew_at = expires_at - (lifetime / 5).min(RENEW_AHEAD);
                 self.count += 1;
-                self.held = Some(Held { value, took: now - begun, renew_at, expires_at });
+                let took = now - begun;
+                self.held = Some(Held { value, catalogue, begun, took, renew_at, expires_at });
                 self.failed = None;
             }
             Err(error) => {
@@ -278,7 +299,7 @@ mod tests {
                     return Err(AuthError::auth("no token"));
                 }
                 let value = HeaderValue::try_from(format!("token-{number}")).unwrap();
-                Ok(Grant { value, lifetime: Duration::from_secs(100) })
+                Ok(Grant { value, lifetime: Duration::from_secs(100), catalogue: Arc::default() })
             })
         }
     }
@@ -379,6 +400,20 @@ mod tests {
             advance(Duration::from_millis(100)).await;
         }
         assert!((15..=20).contains(&desk.fetches()), "{}", desk.fetches());
+    }
+
+    #[actix_rt::test]
+    async fn a_catalogue_that_lacks_a_service_is_fetched_anew_once_a_minute() {
+        let desk = Desk::new();
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(300) {
+            let token = desk.token().await.unwrap();
+            desk.slot.lacks(token.number);
+            sleep(Duration::from_millis(100)).await;
+        }
+        assert_eq!(desk.fetches(), 5);
+        let token = desk.token().await.unwrap();
+        assert_eq!(token.fetched_in, None);
     }
 
     #[actix_rt::test]

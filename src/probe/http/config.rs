@@ -8,10 +8,11 @@ use actix_http::{
 };
 use bytes::Bytes;
 use skypunch_actors::domain::{Fault, PassResult, Target, TargetDefinition, text};
+use url::Url;
 
-use super::{hop::Hop, options::Options, scrub::Secrets};
+use super::{hop::Hop, options::Options, scrub::Secrets, site::Site};
 use crate::{
-    net::{Client, Endpoint, EndpointError, Request},
+    net::{Client, Endpoint, Request},
     probe::{
         Probers,
         auth::{self, Auth},
@@ -30,7 +31,7 @@ pub(super) struct Config {
     pub(super) expected: PassResult,
     pub(super) auth: Box<dyn Auth>,
     pub(super) options: Options,
-    endpoint: Endpoint,
+    site: Site,
     method: Method,
     user_agent: HeaderValue,
 }
@@ -43,7 +44,7 @@ impl Config {
         target: &Target,
     ) -> Result<Self, Vec<Fault>> {
         let mut faults = Vec::new();
-        let endpoint = keep(&mut faults, Endpoint::parse(definition.url.expose()).map_err(url_fault));
+        let site = keep(&mut faults, Site::read(definition.url.expose()).map_err(|fault| vec![fault]));
         let method = keep(&mut faults, method(&definition.method));
         let expected = definition.pass_result.parse();
         let expected = keep(
@@ -53,7 +54,7 @@ impl Config {
             }),
         );
         let options = keep(&mut faults, Options::read(&target.options.of_kind));
-        if let (Some(endpoint), Some(options)) = (&endpoint, &options) {
+        if let (Some(Site::Url(endpoint)), Some(options)) = (&site, &options) {
             faults.extend(misfits(endpoint, options));
         }
         let client =
@@ -62,20 +63,36 @@ impl Config {
         let means = probers.means(&client, &route);
         let auth =
             keep(&mut faults, auth::prepare(&definition.authn, definition.authn_parms.as_ref(), &means));
-        let (Some(endpoint), Some(method), Some(expected), Some(auth), Some(options), true) =
-            (endpoint, method, expected, auth, options, faults.is_empty())
+        if let (Some(site), Some(auth)) = (&site, &auth) {
+            faults.extend(site.misfit(&**auth));
+        }
+        let (Some(site), Some(method), Some(expected), Some(auth), Some(options), true) =
+            (site, method, expected, auth, options, faults.is_empty())
         else {
             return Err(faults);
         };
         // The endpoints of tokens are not the target, and are spoken to as ever.
         let client = client.speaking(options.http_version);
         let (timeout, user_agent) = (target.timeout, probers.user_agent.clone());
-        Ok(Self { client, timeout, expected, auth, options, endpoint, method, user_agent })
+        Ok(Self { client, timeout, expected, auth, options, site, method, user_agent })
     }
 
-    /// Where each probe begins.
-    pub(super) fn first_hop(&self) -> Hop {
-        Hop::first(self.endpoint.clone(), self.method.clone())
+    /// Where each probe begins, if that is known beforehand.
+    pub(super) fn first_hop(&self) -> Option<Hop> {
+        match &self.site {
+            Site::Url(endpoint) => Some(Hop::first(endpoint.clone(), self.method.clone())),
+            Site::Path(_) => None,
+        }
+    }
+
+    /// Where a probe begins whose URL is a path, now that it is known what stands above it.
+    pub(super) fn first_hop_below(&self, above: &Url) -> Result<Hop, Fault> {
+        Ok(Hop::first(self.site.below(above)?, self.method.clone()))
+    }
+
+    /// Why the options do not allow to begin there.
+    pub(super) fn misfits(&self, hop: &Hop) -> Vec<Fault> {
+        misfits(&hop.endpoint, &self.options)
     }
 
     /// The request of a hop, but for its credentials.
@@ -102,14 +119,6 @@ fn keep<T>(faults: &mut Vec<Fault>, read: Result<T, Vec<Fault>>) -> Option<T> {
     read.map_err(|found| faults.extend(found)).ok()
 }
 
-fn url_fault(error: EndpointError) -> Vec<Fault> {
-    let problem = match error {
-        EndpointError::Userinfo => "holds credentials: put credentials in authn_parms".to_owned(),
-        error => error.to_string(),
-    };
-    vec![Fault::new("url", problem)]
-}
-
 fn method(column: &str) -> Result<Method, Vec<Fault>> {
     let named = column.trim();
     let known = METHODS.into_iter().find(|method| method.as_str().eq_ignore_ascii_case(named));
@@ -124,7 +133,7 @@ fn client(probers: &Probers, options: &Options) -> Client {
         Some(options) => probers.client.with_tls(options),
         None => probers.client.clone(),
     };
-    client.over(options.ip_protocol)
+    options.limits.client(&client)
 }
 
 /// The options that make one client unlike another.
@@ -136,7 +145,7 @@ fn route(target: &Target) -> String {
 /// Options that are right by themselves, and wrong for this URL.
 fn misfits(endpoint: &Endpoint, options: &Options) -> Vec<Fault> {
     let mut faults = Vec::new();
-    if !endpoint.can_be(options.ip_protocol) {
+    if !endpoint.can_be(options.limits.ip_protocol) {
         faults.push(Fault::new("options", "`ip_protocol` rules out the address in the url"));
     }
     // A redirect may lead to one.
@@ -151,6 +160,7 @@ mod tests {
     use skypunch_actors::domain::{Secret, TargetId};
 
     use super::*;
+
     fn read(change: impl FnOnce(&mut TargetDefinition)) -> Result<Config, String> {
         let mut definition = TargetDefinition::new("home", "https://example.org/");
         change(&mut definition);

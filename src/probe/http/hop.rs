@@ -18,6 +18,7 @@ pub(super) fn is_harmless(name: &HeaderName) -> bool {
 }
 
 /// One request of a probe: the first, or one that a redirect led to.
+#[derive(Clone)]
 pub(super) struct Hop {
     pub(super) endpoint: Endpoint,
     pub(super) method: Method,

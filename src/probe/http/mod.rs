@@ -10,6 +10,8 @@
 //! Each request has a connection of its own, unless `connection` says `reuse`: then one that an answer was read
 //! from to its end is kept for the next request to the same scheme, host and port.
 //!
+//! Where the URL is a path, the auth's catalogue says below which URL, and all holds as for any other.
+//!
 //! What fails is judged in this order: connection, status, body, `cert_expiry_days`; then `max_response_ms`
 //! and the assertions, which are all looked at and named together.
 
@@ -19,6 +21,7 @@ mod hop;
 mod json_assertion;
 mod options;
 mod scrub;
+mod site;
 
 use std::rc::Rc;
 
@@ -57,7 +60,8 @@ pub(super) fn prepare(
 
 /// A row made ready, on the thread where it is probed.
 struct Probe {
-    request: Request,
+    /// Where it begins, if that is known beforehand, and with which request.
+    first: Option<(Hop, Request)>,
     secrets: Secrets,
     /// Has the connections from the probe before, where they are used again.
     keeper: Option<Rc<Keeper>>,
@@ -72,20 +76,39 @@ struct Sight<'a> {
     expiring: Option<String>,
     /// Whether a 401 was asked about already.
     refused: bool,
+    /// Whether a server has a say in where it goes.
+    redirected: bool,
+}
+
+impl Sight<'_> {
+    /// Where a redirect leads, a server may echo what it was told: in names, paths, certificates.
+    fn hide(&mut self) {
+        if self.redirected {
+            let secrets = self.secrets.as_in_urls();
+            self.progress.mask(Box::new(move |text| secrets.scrub(text).into_owned()));
+        }
+    }
 }
 
 impl Look for Probe {
+    fn opening(&self, url: &str) -> String {
+        match &self.first {
+            Some(_) => format!("Connecting to {url} ...."),
+            None => format!("Looking up {url} in the catalogue ...."),
+        }
+    }
+
     fn look<'a>(&'a self, progress: &'a mut Progress) -> LocalBoxFuture<'a, Result<String, Failure>> {
-        let sight = Sight { progress, secrets: self.secrets.clone(), expiring: None, refused: false };
-        Box::pin(self.judge(sight))
+        let secrets = self.secrets.clone();
+        Box::pin(self.judge(Sight { progress, secrets, expiring: None, refused: false, redirected: false }))
     }
 }
 
 impl Probe {
     fn new(config: Config) -> Self {
         let keeper = config.options.reuses.then(Rc::default);
-        let request = request(&config, keeper.as_ref(), &config.first_hop());
-        Self { request, secrets: config.secrets(), keeper, config }
+        let first = config.first_hop().map(|hop| (hop.clone(), request(&config, keeper.as_ref(), &hop)));
+        Self { first, secrets: config.secrets(), keeper, config }
     }
 
     /// Looks, and judges what is found in the order in which it is found.
@@ -124,20 +147,26 @@ impl Probe {
 
     /// Asks, and goes where redirects lead as far as the row wants it.
     async fn follow(&self, sight: &mut Sight<'_>) -> Result<Answer, Failure> {
-        let mut answer = self.ask(&self.request, true, sight).await?;
+        let (mut hop, first) = match &self.first {
+            Some(first) => first.clone(),
+            None => self.locate(sight).await?,
+        };
+        let mut answer = self.ask(&first, true, sight).await?;
         if self.config.options.redirects == 0 {
             return Ok(answer);
         }
-        let mut hop = self.config.first_hop();
         let mut followed = 0;
         loop {
-            let next = hop.next(answer.status, &answer.headers);
-            let Some(next) =
-                next.map_err(|lost| (Cause::Protocol, sight.secrets.scrub(&lost.to_string()).into_owned()))?
-            else {
+            let next = match hop.next(answer.status, &answer.headers) {
+                Ok(None) => return Ok(answer),
+                next => next,
+            };
+            sight.redirected = true;
+            sight.hide();
+            let Some(next) = next.map_err(|lost| (Cause::Protocol, lost.to_string()))? else {
                 return Ok(answer);
             };
-            let shown = sight.secrets.scrub(&next.shown()).into_owned();
+            let shown = next.shown();
             if followed == self.config.options.redirects {
                 return Err((
                     Cause::Protocol,
@@ -151,6 +180,24 @@ impl Probe {
             let request = request(&self.config, self.keeper.as_ref(), &hop);
             answer = self.ask(&request, hop.at_home, sight).await?;
         }
+    }
+
+    /// Finds where a target is whose URL is a path.
+    async fn locate(&self, sight: &mut Sight<'_>) -> Result<(Hop, Request), Failure> {
+        let locator = self.config.auth.locator().expect("a row whose url is a path has a locator");
+        let timeout = self.config.timeout;
+        let deadline = sight.progress.begun() + timeout;
+        let above = locator.locate(deadline, timeout, sight.progress).await;
+        let above = above.map_err(|error| (error.cause, error.to_string()))?;
+        let hop = self.config.first_hop_below(&above);
+        let hop = hop.map_err(|fault| (Cause::Config, fault.to_string()))?;
+        sight.progress.step(format!("Connecting to {} ....", sight.secrets.scrub(&hop.shown())));
+        let misfits = self.config.misfits(&hop);
+        if !misfits.is_empty() {
+            return Err((Cause::Config, format!("{}, and not that of the catalogue", Fault::join(&misfits))));
+        }
+        let request = request(&self.config, self.keeper.as_ref(), &hop);
+        Ok((hop, request))
     }
 
     /// Asks with the row's credentials where it is `at_home`, and, once a probe, again where they are worth
@@ -179,6 +226,7 @@ impl Probe {
         let credentials = credentials.map_err(|error| (error.cause, error.to_string()))?;
         let Some((name, value)) = credentials else { return Ok(request.clone()) };
         sight.secrets.add_header(&value);
+        sight.hide();
         Ok(request.clone().header(name, value))
     }
 
@@ -198,9 +246,7 @@ impl Probe {
     }
 
     fn slow(&self, progress: &Progress) -> Option<String> {
-        let allowed = self.config.options.max_response_ms?;
-        let took = progress.elapsed().as_secs_f64() * 1000.0;
-        (took > allowed as f64).then(|| format!("answered in {took:.1} ms, more than {allowed} ms"))
+        self.config.options.limits.slow(progress.elapsed())
     }
 }
 

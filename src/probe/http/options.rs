@@ -12,7 +12,8 @@ use skypunch_actors::domain::{Fault, TargetOptions, text};
 use super::assertion::{self, Assertion};
 use crate::{
     fields::Fields,
-    net::{HttpVersion, IpProtocol, TlsOptions},
+    net::{HttpVersion, TlsOptions},
+    probe::limits::Limits,
 };
 
 /// The headers that say how a message is carried: those are ours to write.
@@ -36,13 +37,11 @@ pub(super) struct Options {
     pub(super) body: Bytes,
     /// Whether a connection serves one probe after the other.
     pub(super) reuses: bool,
-    pub(super) ip_protocol: IpProtocol,
     pub(super) http_version: HttpVersion,
+    pub(super) limits: Limits,
     pub(super) tls: Option<TlsOptions>,
     /// How many days at least a certificate must live on.
     pub(super) cert_expiry_days: Option<u32>,
-    /// The longest that a probe may take and pass.
-    pub(super) max_response_ms: Option<u64>,
     /// The most of a body that is read, in bytes.
     pub(super) body_limit: usize,
     /// How many redirects are followed.
@@ -68,15 +67,10 @@ impl Options {
             headers: headers(&mut fields),
             body: body.map_or_else(Bytes::new, Bytes::from),
             reuses: fields.take("connection", r#""fresh" or "reuse""#) == Some(Connection::Reuse),
-            ip_protocol: fields.take("ip_protocol", r#""any", "4" or "6""#).unwrap_or_default(),
             http_version: fields.take("http_version", r#""any", "1.1" or "2""#).unwrap_or_default(),
+            limits: Limits::read(&mut fields),
             tls: tls(&mut fields),
             cert_expiry_days: fields.take("cert_expiry_days", "a whole number of days"),
-            max_response_ms: fields.take_if(
-                "max_response_ms",
-                "a whole number of milliseconds, at least 1",
-                |ms| *ms > 0,
-            ),
             body_limit: fields
                 .take_if("body_limit", &limit, |bytes| *bytes <= BODY_LIMIT_MAX)
                 .unwrap_or(BODY_LIMIT),
@@ -151,7 +145,7 @@ mod tests {
     fn no_options_are_the_defaults() {
         let options = read(json!({})).unwrap();
         assert!(options.headers.is_empty() && options.body.is_empty());
-        assert_eq!((options.ip_protocol, options.max_response_ms), (IpProtocol::Any, None));
+        assert_eq!(options.limits, Limits::default());
         assert_eq!((options.http_version, options.reuses), (HttpVersion::Any, false));
         assert!(read(json!({"connection": "reuse"})).unwrap().reuses);
         assert!(!read(json!({"connection": "fresh"})).unwrap().reuses);

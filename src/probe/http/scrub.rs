@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use actix_http::header::{HeaderMap, HeaderValue};
 use base64::{Engine, prelude::BASE64_STANDARD};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use skypunch_actors::domain::MASK;
 
@@ -11,6 +12,10 @@ use super::hop::is_harmless;
 
 /// What is shorter than this is no secret, and would be found in every text.
 const SECRET_MIN: usize = 4;
+
+/// What `url` percent-encodes in a path.
+const IN_PATHS: &AsciiSet =
+    &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b'?').add(b'`').add(b'{').add(b'}');
 
 /// The secrets of one probe.
 #[derive(Clone, Debug, Default)]
@@ -71,6 +76,18 @@ impl Secrets {
         }
     }
 
+    /// The same with what becomes of them in URLs and the names of hosts.
+    pub(super) fn as_in_urls(&self) -> Self {
+        let mut secrets = self.clone();
+        for secret in &self.0 {
+            for set in [IN_PATHS, NON_ALPHANUMERIC] {
+                secrets.add(&utf8_percent_encode(secret, set).to_string());
+            }
+            secrets.add(&secret.to_lowercase());
+        }
+        secrets
+    }
+
     /// What a server sent, as a text without the secrets.
     pub(super) fn scrub_bytes(&self, bytes: &[u8]) -> String {
         self.scrub(&String::from_utf8_lossy(bytes)).into_owned()
@@ -93,6 +110,14 @@ mod tests {
     use actix_http::header::{AUTHORIZATION, HeaderName};
 
     use super::*;
+
+    #[test]
+    fn what_was_sent_is_masked_in_urls_too() {
+        let secrets = Secrets::of(&HeaderMap::new(), b"My Secret/1").as_in_urls();
+        for echo in ["My Secret/1", "my secret/1", "My%20Secret/1", "My%20Secret%2F1"] {
+            assert_eq!(secrets.scrub(&format!("http://h/{echo}")), "http://h/***");
+        }
+    }
 
     #[test]
     fn what_was_sent_is_masked_in_what_comes_back() {

@@ -12,10 +12,7 @@ use super::{
     fault::Faults,
     file::{AnswerFile, Example, Judged, WaitFile},
 };
-use crate::sink::http::wait_until;
-
-/// The longest wait that is taken for one.
-const WAIT_MAX: f64 = 86_400.0 * 365.0;
+use crate::sink::http::{wait_until, wait_until_unix};
 
 /// Judges answers.
 pub(super) struct Judge {
@@ -127,19 +124,13 @@ impl Judge {
 
     fn wait(&self, answer: &Answer<'_>, body: Option<&Value>, now: OffsetDateTime) -> Option<Duration> {
         let header = |name: &str| answer.headers.get(name).map(String::as_str);
-        let seconds = |seconds: f64| Duration::try_from_secs_f64(seconds.min(WAIT_MAX)).ok();
         let said = match &self.wait {
             None => None,
             Some(Wait::Header(name)) => header(name).and_then(|said| wait_until(said, now)),
-            Some(Wait::Epoch(name)) => header(name).and_then(|said| {
-                let at: f64 = said.trim().parse().ok()?;
-                let now_ms = now.unix_timestamp_nanos() / 1_000_000;
-                // A moment that has passed is no wait.
-                seconds((at * 1000.0 - now_ms as f64).max(0.0) / 1000.0)
-            }),
+            Some(Wait::Epoch(name)) => header(name).and_then(|said| wait_until_unix(said, now)),
             Some(Wait::Json(path, a_second)) => {
                 let found = body.and_then(|body| path.query(body).all().first()?.as_f64());
-                found.and_then(|found| seconds(found / a_second))
+                found.and_then(|found| Duration::try_from_secs_f64(found / a_second).ok())
             }
         };
         said.or_else(|| header("retry-after").and_then(|said| wait_until(said, now)))

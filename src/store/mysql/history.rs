@@ -17,12 +17,12 @@ use uuid::Uuid;
 use super::{
     MysqlStore, cell, error,
     node::{claim, number},
-    statement::{lists, split},
+    statement::{ROWS, lists, split},
 };
 use crate::store::{
     claim::Kind,
     pack,
-    record::{self, PURGE_ROWS, ROLLUP_COLUMNS, add_up, select_incidents, select_notifications},
+    record::{self, ORPHANS, PURGE_ROWS, ROLLUP_COLUMNS, add_up, select_incidents, select_notifications},
     row::{count, time_text},
 };
 
@@ -192,7 +192,7 @@ impl MysqlStore {
                 Some(Value::Bytes(bytes)) => Some(&bytes[..]),
                 _ => None,
             };
-            record::rollup_row(&mut (0..last).map(|column| cell(row, column)), sketch)
+            record::rollup_row((0..last).map(|column| cell(row, column)), sketch)
         })))
     }
 }
@@ -303,7 +303,7 @@ async fn holds(transaction: &mut Transaction<'_>, of: Stale) -> mysql_async::Res
 /// Deletes the history of a target, a few rows at a time: there may be tens of thousands.
 pub(super) async fn forget(connection: &mut Conn, target: TargetId) -> mysql_async::Result<()> {
     for table in TABLES {
-        while forget_some(connection, table, count(target.0)).await? {}
+        while forget_some(connection, table, count(target.0)).await? >= PURGE_ROWS {}
     }
     Ok(())
 }
@@ -312,25 +312,51 @@ pub(super) async fn forget(connection: &mut Conn, target: TargetId) -> mysql_asy
 /// the rest is for the next one, or goes with its time.
 pub(super) async fn forget_orphans(connection: &mut Conn) -> mysql_async::Result<()> {
     connection.query_drop("DELETE FROM incidents WHERE target_id NOT IN (SELECT id FROM targets)").await?;
-    let targets: HashSet<i64> = connection.query("SELECT id FROM targets").await?.into_iter().collect();
-    let mut steps = 0;
+    let targets: Vec<i64> = connection.query("SELECT id FROM targets ORDER BY id").await?;
+    let mut deleted = 0;
     for table in TABLES {
-        // Jumps from one target to the next on the key; what it skips is the table.
-        let ids: Vec<i64> = connection
-            .query(format!("SELECT DISTINCT target_id FROM {table} FORCE INDEX (of_target)"))
-            .await?;
-        for id in ids.into_iter().filter(|id| !targets.contains(id)) {
-            while steps < record::PURGE_STEPS && forget_some(connection, table, id).await? {
-                steps += 1;
+        while deleted < ORPHANS {
+            let orphans = orphans(connection, table, &targets).await?;
+            if orphans.is_empty() {
+                break;
+            }
+            for target in orphans {
+                while deleted < ORPHANS {
+                    let some = forget_some(connection, table, target).await?;
+                    deleted += some;
+                    if some < PURGE_ROWS {
+                        break;
+                    }
+                }
             }
         }
     }
     Ok(())
 }
 
-/// Deletes a few rows of a target, and tells whether there may be more.
-async fn forget_some(connection: &mut Conn, table: &str, target: i64) -> mysql_async::Result<bool> {
+/// Some targets of which a table keeps something although they are gone: of each gap between two of `targets` the
+/// first. Each is one look at the key, where a search for all would be one through it.
+async fn orphans(connection: &mut Conn, table: &str, targets: &[i64]) -> mysql_async::Result<Vec<i64>> {
+    let after = std::iter::once(&i64::MIN).chain(targets);
+    let before = targets.iter().chain([&i64::MAX]);
+    let gaps: Vec<String> = after
+        .zip(before)
+        .filter(|(after, before)| after.saturating_add(1) < **before)
+        .map(|(after, before)| {
+            format!("(SELECT MIN(target_id) FROM {table} WHERE target_id > {after} AND target_id < {before})")
+        })
+        .collect();
+    let mut orphans = Vec::new();
+    for gaps in gaps.chunks(ROWS) {
+        let first: Vec<Option<i64>> = connection.query(gaps.join(" UNION ALL ")).await?;
+        orphans.extend(first.into_iter().flatten());
+    }
+    Ok(orphans)
+}
+
+/// Deletes a few rows of a target, and tells how many.
+async fn forget_some(connection: &mut Conn, table: &str, target: i64) -> mysql_async::Result<u64> {
     let delete = format!("DELETE FROM {table} WHERE target_id = ? LIMIT ?");
     connection.exec_drop(delete, (target, PURGE_ROWS)).await?;
-    Ok(connection.affected_rows() >= PURGE_ROWS)
+    Ok(connection.affected_rows())
 }

@@ -35,9 +35,18 @@ const ADD_TARGET: &str = "
                          enabled, options)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
+const UPDATE_TARGET: &str = "
+    UPDATE targets
+    SET name = ?, tenantid = ?, url = ?, method = ?, authn = ?, authn_parms = ?, pass_result = ?,
+        frequency = ?, timeout = ?, enabled = ?, options = ?
+    WHERE id = ?";
+
 const NOTIFIER_NAMED: &str = "SELECT 1 FROM notifiers WHERE CAST(name AS BINARY) = CAST(? AS BINARY) LIMIT 1";
 const ADD_NOTIFIER: &str =
     "INSERT INTO notifiers (name, type, address, params, enabled, options) VALUES (?, ?, ?, ?, ?, ?)";
+
+const UPDATE_NOTIFIER: &str = "
+    UPDATE notifiers SET name = ?, type = ?, address = ?, params = ?, enabled = ?, options = ? WHERE id = ?";
 
 /// A store on a server.
 pub(super) struct MysqlStore {
@@ -118,20 +127,13 @@ impl Store for MysqlStore {
     }
 
     async fn add_target(&self, definition: &TargetDefinition) -> Result<TargetId, StoreError> {
-        let row = vec![
-            definition.name.as_str().into(),
-            definition.tenantid.as_str().into(),
-            definition.url.expose().into(),
-            definition.method.as_str().into(),
-            definition.authn.as_str().into(),
-            definition.authn_parms.as_ref().map(Secret::expose).into(),
-            definition.pass_result.as_str().into(),
-            definition.frequency.into(),
-            definition.timeout.into(),
-            definition.enabled.into(),
-            definition.options.as_ref().map(Secret::expose).into(),
-        ];
-        self.add(TARGET_NAMED, &definition.name, ADD_TARGET, row).await.map(TargetId)
+        self.add(TARGET_NAMED, &definition.name, ADD_TARGET, target(definition)).await.map(TargetId)
+    }
+
+    async fn update_target(&self, id: TargetId, definition: &TargetDefinition) -> Result<(), StoreError> {
+        let mut row = target(definition);
+        row.push(id.0.into());
+        self.change(UPDATE_TARGET, row).await
     }
 
     async fn enable_target(&self, id: TargetId, enabled: bool) -> Result<(), StoreError> {
@@ -146,15 +148,17 @@ impl Store for MysqlStore {
     }
 
     async fn add_notifier(&self, definition: &NotifierDefinition) -> Result<NotifierId, StoreError> {
-        let row = vec![
-            definition.name.as_str().into(),
-            definition.kind.as_str().into(),
-            definition.address.expose().into(),
-            definition.params.expose().into(),
-            definition.enabled.into(),
-            definition.options.as_ref().map(Secret::expose).into(),
-        ];
-        self.add(NOTIFIER_NAMED, &definition.name, ADD_NOTIFIER, row).await.map(NotifierId)
+        self.add(NOTIFIER_NAMED, &definition.name, ADD_NOTIFIER, notifier(definition)).await.map(NotifierId)
+    }
+
+    async fn update_notifier(
+        &self,
+        id: NotifierId,
+        definition: &NotifierDefinition,
+    ) -> Result<(), StoreError> {
+        let mut row = notifier(definition);
+        row.push(id.0.into());
+        self.change(UPDATE_NOTIFIER, row).await
     }
 
     async fn enable_notifier(&self, id: NotifierId, enabled: bool) -> Result<(), StoreError> {
@@ -164,6 +168,35 @@ impl Store for MysqlStore {
     async fn delete_notifier(&self, id: NotifierId) -> Result<(), StoreError> {
         self.change("DELETE FROM notifiers WHERE id = ?", vec![id.0.into()]).await
     }
+}
+
+/// The columns of a definition, in the order of the statements.
+fn target(definition: &TargetDefinition) -> Vec<Value> {
+    vec![
+        definition.name.as_str().into(),
+        definition.tenantid.as_str().into(),
+        definition.url.expose().into(),
+        definition.method.as_str().into(),
+        definition.authn.as_str().into(),
+        definition.authn_parms.as_ref().map(Secret::expose).into(),
+        definition.pass_result.as_str().into(),
+        definition.frequency.into(),
+        definition.timeout.into(),
+        definition.enabled.into(),
+        definition.options.as_ref().map(Secret::expose).into(),
+    ]
+}
+
+/// The same of a notifier.
+fn notifier(definition: &NotifierDefinition) -> Vec<Value> {
+    vec![
+        definition.name.as_str().into(),
+        definition.kind.as_str().into(),
+        definition.address.expose().into(),
+        definition.params.expose().into(),
+        definition.enabled.into(),
+        definition.options.as_ref().map(Secret::expose).into(),
+    ]
 }
 
 fn cell(row: &Row, column: usize) -> Cell<'_> {

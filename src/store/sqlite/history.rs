@@ -23,7 +23,7 @@ use super::{
 use crate::store::{
     claim::Kind,
     pack,
-    record::{self, PURGE_ROWS, add_up, select_incidents, select_notifications},
+    record::{self, ORPHANS, PURGE_ROWS, add_up, select_incidents, select_notifications},
     row::count,
 };
 
@@ -37,10 +37,12 @@ const WRITE_ROLLUP: &str = "
     SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16
     WHERE EXISTS (SELECT 1 FROM targets WHERE id = ?3)";
 
+// By itself SQLite would rather read the time of all targets than all times of one.
 const READ_ROLLUPS: &str = "
     SELECT target_id, datetime(start, 'unixepoch'), done, late, skipped, passed, failed, causes, covered_s,
            total_min_us, total_sum_us, total_max_us, sketch
-    FROM rollups WHERE target_id = ?1 AND resolution = ?2 AND start >= ?3 AND start < ?4 ORDER BY start";
+    FROM rollups INDEXED BY rollups_of_target
+    WHERE target_id = ?1 AND resolution = ?2 AND start >= ?3 AND start < ?4 ORDER BY start";
 
 const MARK: &str = "
     INSERT INTO stale (resolution, start, mark) VALUES (?1, ?2, ?3)
@@ -156,7 +158,8 @@ impl History for SqliteStore {
                 }
             }
         };
-        self.run(move |connection| purged(connection).map_err(error::store)).await
+        let purged = self.run(move |connection| purged(connection).map_err(error::store)).await?;
+        Ok(purged >= PURGE_ROWS)
     }
 
     async fn results(
@@ -289,7 +292,7 @@ fn seconds_up(at: OffsetDateTime) -> i64 {
 /// the rest is for the next one, or goes with its time.
 pub(super) fn forget_orphans(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute("DELETE FROM incidents WHERE target_id NOT IN (SELECT id FROM targets)", ())?;
-    let mut steps = 0;
+    let mut deleted = 0;
     for (table, key) in TABLES {
         // Jumps from one target to the next on the key; what it skips is the table.
         let orphans = format!(
@@ -303,37 +306,41 @@ pub(super) fn forget_orphans(connection: &Connection) -> rusqlite::Result<()> {
         let mut statement = connection.prepare(&orphans)?;
         let ids: Vec<i64> = statement.query_map((), |row| row.get(0))?.collect::<Result<_, _>>()?;
         for id in ids {
-            while steps < record::PURGE_STEPS && forget_some(connection, table, key, id)? {
-                steps += 1;
+            while deleted < ORPHANS {
+                let some = forget_some(connection, table, key, id)?;
+                deleted += some;
+                if some < PURGE_ROWS {
+                    break;
+                }
             }
         }
     }
     Ok(())
 }
 
-/// Deletes a few rows of a target, and tells whether there may be more.
+/// Deletes a few rows of a target, and tells how many.
 pub(super) fn forget_some(
     connection: &Connection,
     table: &str,
     key: &str,
     target: i64,
-) -> rusqlite::Result<bool> {
+) -> rusqlite::Result<u64> {
     delete_some(connection, table, key, "target_id = ?2", &[&target])
 }
 
-/// Deletes a few rows, and tells whether there may be more. SQLite's own `DELETE … LIMIT` is rarely built in.
+/// Deletes a few rows, and tells how many. SQLite's own `DELETE … LIMIT` is rarely built in.
 fn delete_some(
     connection: &Connection,
     table: &str,
     key: &str,
     which: &str,
     values: &[&dyn ToSql],
-) -> rusqlite::Result<bool> {
+) -> rusqlite::Result<u64> {
     let delete =
         format!("DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE {which} LIMIT ?1)");
     let most = count(PURGE_ROWS);
     let values: Vec<&dyn ToSql> =
         std::iter::once(&most as &dyn ToSql).chain(values.iter().copied()).collect();
     let deleted = connection.prepare_cached(&delete)?.execute(&values[..])?;
-    Ok(count(deleted as u64) >= most)
+    Ok(deleted as u64)
 }

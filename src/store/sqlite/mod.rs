@@ -26,6 +26,7 @@ pub(super) use migrate::{inspect, migrate};
 
 use super::{
     error::OpenError,
+    record::PURGE_ROWS,
     row::{self, Cell, SELECT_NOTIFIERS, SELECT_TARGETS},
 };
 use crate::own_thread::OwnThread;
@@ -39,6 +40,18 @@ const ADD_TARGET: &str = "
     SELECT :name, :tenantid, :url, :method, :authn, :authn_parms, :pass_result, :frequency, :timeout,
            :enabled, :options
     WHERE NOT EXISTS (SELECT 1 FROM targets WHERE name = :name)";
+
+const UPDATE_TARGET: &str = "
+    UPDATE targets
+    SET name = :name, tenantid = :tenantid, url = :url, method = :method, authn = :authn,
+        authn_parms = :authn_parms, pass_result = :pass_result, frequency = :frequency, timeout = :timeout,
+        enabled = :enabled, options = :options
+    WHERE id = :id";
+
+const UPDATE_NOTIFIER: &str = "
+    UPDATE notifiers
+    SET name = :name, type = :type, address = :address, params = :params, enabled = :enabled, options = :options
+    WHERE id = :id";
 
 const ADD_NOTIFIER: &str = "
     INSERT INTO notifiers (name, type, address, params, enabled, options)
@@ -129,6 +142,29 @@ impl Store for SqliteStore {
         Ok(TargetId(id.await?))
     }
 
+    async fn update_target(&self, id: TargetId, definition: &TargetDefinition) -> Result<(), StoreError> {
+        let definition = definition.clone();
+        self.run(move |connection| {
+            let mut statement = connection.prepare_cached(UPDATE_TARGET).map_err(error::store)?;
+            let changed = statement.execute(named_params! {
+                ":id": row::count(id.0),
+                ":name": definition.name,
+                ":tenantid": definition.tenantid,
+                ":url": definition.url.expose(),
+                ":method": definition.method,
+                ":authn": definition.authn,
+                ":authn_parms": definition.authn_parms.as_ref().map(Secret::expose),
+                ":pass_result": definition.pass_result,
+                ":frequency": definition.frequency,
+                ":timeout": definition.timeout,
+                ":enabled": definition.enabled,
+                ":options": definition.options.as_ref().map(Secret::expose),
+            });
+            found(changed.map_err(error::store)?)
+        })
+        .await
+    }
+
     async fn enable_target(&self, id: TargetId, enabled: bool) -> Result<(), StoreError> {
         self.change("UPDATE targets SET enabled = ?2 WHERE id = ?1", id.0, Some(enabled)).await
     }
@@ -140,7 +176,7 @@ impl Store for SqliteStore {
             let some = move |connection: &mut Connection| {
                 history::forget_some(connection, table, key, row::count(id.0)).map_err(error::store)
             };
-            while self.run(some).await? {}
+            while self.run(some).await? >= PURGE_ROWS {}
         }
         self.run(move |connection| write::delete_target(connection, id).map_err(error::store).and_then(found))
             .await
@@ -162,6 +198,28 @@ impl Store for SqliteStore {
             added_id(connection, added.map_err(error::store)?)
         });
         Ok(NotifierId(id.await?))
+    }
+
+    async fn update_notifier(
+        &self,
+        id: NotifierId,
+        definition: &NotifierDefinition,
+    ) -> Result<(), StoreError> {
+        let definition = definition.clone();
+        self.run(move |connection| {
+            let mut statement = connection.prepare_cached(UPDATE_NOTIFIER).map_err(error::store)?;
+            let changed = statement.execute(named_params! {
+                ":id": row::count(id.0),
+                ":name": definition.name,
+                ":type": definition.kind,
+                ":address": definition.address.expose(),
+                ":params": definition.params.expose(),
+                ":enabled": definition.enabled,
+                ":options": definition.options.as_ref().map(Secret::expose),
+            });
+            found(changed.map_err(error::store)?)
+        })
+        .await
     }
 
     async fn enable_notifier(&self, id: NotifierId, enabled: bool) -> Result<(), StoreError> {

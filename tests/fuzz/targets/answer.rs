@@ -1,4 +1,4 @@
-//! Whatever a server answers, a probe comes to a verdict that is not our own failure.
+//! Whatever a server answers, in either version of HTTP, a probe comes to a verdict that is not our own failure.
 
 #![no_main]
 
@@ -12,7 +12,7 @@ use std::{
 use libfuzzer_sys::fuzz_target;
 use skypunch::{net::Client, probe::Probers};
 use skypunch_actors::{
-    domain::{Cause, TargetDefinition, TargetId},
+    domain::{Cause, Secret, TargetDefinition, TargetId},
     port::{Clock, Tracer, plan_probe},
     testing::TestClock,
 };
@@ -36,13 +36,19 @@ fn answer(mut stream: TcpStream) {
 fuzz_target!(|answer: &[u8]| {
     let port = *PORT.get_or_init(serve);
     *ANSWER.lock().expect("nobody panics with it") = answer.to_vec();
-    let outcome = actix_rt::System::new().block_on(async {
-        let probers = Probers::new("skypunch/fuzz", Client::new(&[])).expect("it is fit for a header");
-        let definition = TargetDefinition::new("home", format!("http://127.0.0.1:{port}/"));
-        let planned = plan_probe(&probers, TargetId(1), &definition).1;
-        let prober = planned.expect("the row has its defaults")();
-        prober.probe(Tracer::start(&(Arc::new(TestClock::default()) as Arc<dyn Clock>))).await
-    });
-    assert_ne!(outcome.failure, Some(Cause::Internal), "{}", outcome.reason);
-    assert_ne!(outcome.failure, Some(Cause::Timeout), "{}", outcome.reason);
+    for version in ["1.1", "2"] {
+        let outcome = actix_rt::System::new().block_on(async {
+            let probers = Probers::new("skypunch/fuzz", Client::new(&[])).expect("it is fit for a header");
+            let options = format!(r#"{{"http_version": "{version}", "connection": "reuse"}}"#);
+            let definition = TargetDefinition {
+                options: Some(Secret::new(options)),
+                ..TargetDefinition::new("home", format!("http://127.0.0.1:{port}/"))
+            };
+            let planned = plan_probe(&probers, TargetId(1), &definition).1;
+            let prober = planned.expect("the row has nothing wrong")();
+            prober.probe(Tracer::start(&(Arc::new(TestClock::default()) as Arc<dyn Clock>))).await
+        });
+        assert_ne!(outcome.failure, Some(Cause::Internal), "{}", outcome.reason);
+        assert_ne!(outcome.failure, Some(Cause::Timeout), "{}", outcome.reason);
+    }
 });

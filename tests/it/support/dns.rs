@@ -31,6 +31,8 @@ pub enum Reply {
     Forged(Vec<RData>),
     /// What is no DNS message at all.
     Noise,
+    /// These bytes behind the number of the question; and then a refusal, for who does not take them.
+    Raw(Vec<u8>),
 }
 
 /// An address record.
@@ -161,6 +163,10 @@ fn answers(packet: &[u8], script: &Script, asked: &Mutex<Vec<String>>, is_tcp: b
     match script(name, query.query_type()) {
         Reply::Silence => Vec::new(),
         Reply::Noise => vec![[&packet[..2], b"nonsense"].concat()],
+        Reply::Raw(bytes) => {
+            answer.metadata.response_code = ResponseCode::Refused;
+            vec![[&packet[..2], &bytes].concat(), answer.to_vec().unwrap()]
+        }
         Reply::Records(ttl, records) => vec![with(answer, ttl, records)],
         Reply::OverTcp(records) if is_tcp => vec![with(answer, 60, records)],
         Reply::OverTcp(_) => {

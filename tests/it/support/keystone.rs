@@ -1,6 +1,6 @@
 //! A private Keystone for one test, and a service that it guards: own folder and ports, gone with the test.
 //!
-//! Installing it takes a minute, so that is done once a build folder. A shell stands between each server and
+//! Installing it takes a minute. A shell stands between each server and
 //! the test: it kills the server when the test's end of a pipe is closed, which even a SIGKILL does.
 
 use std::{
@@ -10,11 +10,13 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use rustix::fs::{FlockOperation, flock};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::wait::wait_until;
+use super::{
+    python::{self, run},
+    wait::wait_until,
+};
 
 /// The password of the user `admin`, who has the project `admin`.
 pub const PASSWORD: &str = "hunter2-of-keystone";
@@ -30,13 +32,15 @@ sys.argv[1:] = []
 from keystone.wsgi.api import application
 ";
 
-/// A service that notes the token it was last called with.
+/// A service that notes the token and the path it was last called with.
 const GUARDED: &str = r#"import os
 from keystonemiddleware.auth_token import AuthProtocol
 
 def service(environ, start_response):
     with open("token", "w") as file:
         file.write(environ["HTTP_X_AUTH_TOKEN"])
+    with open("path", "w") as file:
+        file.write(environ["PATH_INFO"])
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [environ["HTTP_X_USER_NAME"].encode()]
 
@@ -115,6 +119,22 @@ impl Keystone {
     /// The token that the service was last called with.
     pub fn seen_token(&self) -> String {
         fs::read_to_string(self.folder.path().join("token")).unwrap()
+    }
+
+    /// The path that the service was last called with.
+    pub fn seen_path(&self) -> String {
+        fs::read_to_string(self.folder.path().join("path")).unwrap()
+    }
+
+    /// Puts a service into the catalogue, with one endpoint.
+    pub fn list(&self, service: &str, region: &str, interface: &str, url: &str) {
+        let (token, _) = self.administrator();
+        let (_, made) =
+            self.post("/services", &token, &json!({"service": {"type": service, "name": service}}));
+        let endpoint = json!({
+            "service_id": made["service"]["id"], "region": region, "interface": interface, "url": url,
+        });
+        self.post("/endpoints", &token, &json!({ "endpoint": endpoint }));
     }
 
     /// A token of the administrator, and all that is said about it.
@@ -200,33 +220,20 @@ fn free_port() -> u16 {
 
 /// A virtual environment with Keystone, and an empty database beside it in `data`.
 fn template() -> PathBuf {
-    let root = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let template = root.join(PACKAGES.join("-").replace("==", "-"));
-    let lock = fs::File::create(root.join("keystone.lock")).unwrap();
-    flock(&lock, FlockOperation::LockExclusive).unwrap();
-    if template.join("ready").exists() {
-        return template;
-    }
-    // What an installation left that was broken off.
-    fs::remove_dir_all(&template).ok();
-    let mut python = Command::new("python3");
-    run(python.args(["-m", "venv"]).arg(&template), "python3 and python3-venv are installed: `make deps`");
-    let mut pip = Command::new(template.join("bin/pip"));
-    run(pip.args(["install", "--quiet", "--disable-pip-version-check"]).args(PACKAGES), "PyPI has Keystone");
-    let working = tempfile::tempdir_in(&template).unwrap();
-    let inside = working.path();
-    fs::create_dir(inside.join("data")).unwrap();
-    configure(inside, HOUR);
-    manage_with(&template, inside, &["db_sync"]);
-    for keys in ["fernet_setup", "credential_setup"] {
-        let me = Command::new("id").arg("-un").output().unwrap().stdout;
-        let me = String::from_utf8(me).unwrap();
-        let me = me.trim();
-        manage_with(&template, inside, &[keys, "--keystone-user", me, "--keystone-group", me]);
-    }
-    fs::rename(inside.join("data"), template.join("data")).unwrap();
-    fs::File::create(template.join("ready")).unwrap();
-    template
+    python::environment(&PACKAGES, |template| {
+        let working = tempfile::tempdir_in(template).unwrap();
+        let inside = working.path();
+        fs::create_dir(inside.join("data")).unwrap();
+        configure(inside, HOUR);
+        manage_with(template, inside, &["db_sync"]);
+        for keys in ["fernet_setup", "credential_setup"] {
+            let me = Command::new("id").arg("-un").output().unwrap().stdout;
+            let me = String::from_utf8(me).unwrap();
+            let me = me.trim();
+            manage_with(template, inside, &[keys, "--keystone-user", me, "--keystone-group", me]);
+        }
+        fs::rename(inside.join("data"), template.join("data")).unwrap();
+    })
 }
 
 fn configure(inside: &Path, lifetime: u32) {
@@ -254,11 +261,6 @@ fn manage_with(template: &Path, inside: &Path, arguments: &[&str]) {
     command.arg(template.join("bin/keystone-manage"));
     command.arg("--config-file").arg(inside.join("keystone.conf")).args(arguments);
     run(&mut command, "keystone-manage does as it is told");
-}
-
-fn run(command: &mut Command, expected: &str) {
-    let output = command.output().unwrap_or_else(|error| panic!("{expected}: {error}"));
-    assert!(output.status.success(), "{expected}: {output:?}");
 }
 
 fn curl(arguments: &[&str]) -> String {

@@ -1,11 +1,14 @@
-//! What Keystone is asked: which version, by whom, and for what.
+//! What Keystone is asked: which version, by whom, and for what; and what is looked for in its catalogue.
 
 use serde_json::{Value, json};
 
-use super::{super::parms::Parms, ENDPOINT};
+use super::{
+    super::{catalogue::Wanted, parms::Parms},
+    ENDPOINT, SERVICE,
+};
 
 /// Every parameter of the kind.
-pub(super) const KEYS: [&str; 14] = [
+pub(super) const KEYS: [&str; 17] = [
     ENDPOINT,
     "version",
     "user",
@@ -20,10 +23,17 @@ pub(super) const KEYS: [&str; 14] = [
     "projectdomainid",
     "applicationcredentialid",
     "applicationcredentialsecret",
+    SERVICE,
+    "region",
+    "interface",
 ];
 
 /// Those that v2.0 knows.
-const KEYS_V2: [&str; 5] = [ENDPOINT, "version", "user", "password", "tenantid"];
+const KEYS_V2: [&str; 8] =
+    [ENDPOINT, "version", "user", "password", "tenantid", SERVICE, "region", "interface"];
+
+/// Those that say where in the catalogue the target is. The token does not hang on them.
+pub(super) const KEYS_SERVICE: [&str; 3] = [SERVICE, "region", "interface"];
 
 /// Those that say something of the user or the scope, which an application credential carries itself.
 const KEYS_PASSWORD: [&str; 10] = [
@@ -41,6 +51,8 @@ const KEYS_PASSWORD: [&str; 10] = [
 
 /// The domain of whoever does not say another.
 const DEFAULT_DOMAIN: &str = "default";
+/// The interface of whoever does not say another.
+const DEFAULT_INTERFACE: &str = "public";
 
 /// A version of the identity API.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -105,8 +117,29 @@ pub(super) fn faults(parms: &Parms) -> Vec<String> {
         Ok(Version::V2) => faults_v2(parms, &mut faults),
         Ok(Version::V3) => faults_v3(parms, &mut faults),
     }
+    if parms.known_now(ENDPOINT).is_some_and(|url| url.contains(['?', '#'])) {
+        faults.push(format!("{ENDPOINT}: holds a query or a fragment"));
+    }
+    if !parms.has(SERVICE) && (parms.has("region") || parms.has("interface")) {
+        faults.push(missing(SERVICE));
+    }
+    if parms.known_now("interface").is_some_and(|name| Wanted::interface(name).is_none()) {
+        faults.push(UNKNOWN_INTERFACE.to_owned());
+    }
     faults
 }
+
+/// What of the catalogue is wanted, or what is wrong with that.
+pub(super) fn wanted(parms: &Parms) -> Result<Wanted, String> {
+    let interface = if parms.has("interface") { parms.get("interface") } else { DEFAULT_INTERFACE };
+    Ok(Wanted {
+        service: parms.get(SERVICE).to_owned(),
+        region: parms.has("region").then(|| parms.get("region").to_owned()),
+        interface: Wanted::interface(interface).ok_or(UNKNOWN_INTERFACE)?,
+    })
+}
+
+const UNKNOWN_INTERFACE: &str = "interface: allowed are public, internal and admin";
 
 fn missing(key: &str) -> String {
     format!("`{key}` is missing")
@@ -305,6 +338,8 @@ mod tests {
             faults("osauthendpoint=http://h/v3,applicationcredentialid=c"),
             "`applicationcredentialsecret` is missing"
         );
+        let query = V3.replace("/v3", "/v3?key=hunter2,version=3");
+        assert_eq!(faults(&query), "osauthendpoint: holds a query or a fragment");
         assert!(faults(&format!("{V3},passwd=hunter2")).starts_with("`passwd` is not known: osauth"));
         assert!(faults(&V3.replace("http://h:5000", "h:5000")).starts_with("osauthendpoint: is not an abs"));
     }
@@ -331,6 +366,23 @@ mod tests {
             faults(&format!("{V2},projectname=n")),
             "`projectname` needs version=3, or `osauthendpoint` to end in /v3"
         );
+    }
+
+    #[test]
+    fn a_service_of_the_catalogue_can_be_named() {
+        for at in [V2, V3] {
+            let wanted = |more: &str| wanted(&parms(&format!("{at},{more}")));
+            let of = |region: Option<&str>, interface| {
+                Ok(Wanted { service: "compute".to_owned(), region: region.map(str::to_owned), interface })
+            };
+            assert_eq!(wanted("service=compute"), of(None, "public"));
+            assert_eq!(wanted("service=compute,region=R,interface=Admin"), of(Some("R"), "admin"));
+            assert_eq!(faults(&format!("{at},service=compute,region=R,interface=internal")), "");
+            assert_eq!(faults(&format!("{at},region=R")), "`service` is missing");
+            assert_eq!(faults(&format!("{at},service=a,interface=publicURL")), UNKNOWN_INTERFACE);
+            assert_eq!(faults(&format!("{at},service=env:A,region=env:B,interface=env:C")), "");
+        }
+        assert_eq!(asked(&format!("{V3},service=compute,region=R")), asked(V3));
     }
 
     #[test]
