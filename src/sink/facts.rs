@@ -168,6 +168,7 @@ mod tests {
     use std::{fs, path::Path};
 
     use serde_json::Value;
+    use skypunch_actors::domain::Event;
 
     use super::*;
 
@@ -180,6 +181,13 @@ mod tests {
                 _ => vec![format!("{before}{name}")],
             })
             .collect()
+    }
+
+    #[test]
+    fn templates_know_every_event() {
+        for event in [Event::Fail, Event::Recovery, Event::Test] {
+            assert!(EVENTS.contains(&event.as_str()));
+        }
     }
 
     #[test]
