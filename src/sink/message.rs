@@ -92,15 +92,16 @@ struct Section {
 impl View {
     /// Only what happened to what.
     fn head(alert: &Alert) -> Self {
-        let colour = match alert.event {
-            Event::Fail => "#b3261e",
-            Event::Recovery => "#146c2e",
-            Event::Test => "#475569",
+        let name = text::escape_controls(&alert.target.name);
+        let (colour, headline) = match alert.event {
+            Event::Fail => ("#b3261e", format!("{name} fails")),
+            Event::Recovery => ("#146c2e", format!("{name} works again")),
+            Event::Test => ("#475569", format!("This is a test. Nothing happened to {name}")),
         };
         Self {
             event: alert.event.as_str(),
             colour,
-            headline: headline(alert),
+            headline,
             lines: Vec::new(),
             sections: Vec::new(),
             trace: Vec::new(),
@@ -114,15 +115,6 @@ impl View {
             Section { title: "Statistics", rows: statistics(alert.tally) },
         ];
         Self { sections, trace: alert.outcome.trace.lines().collect(), ..Self::head(alert) }
-    }
-}
-
-fn headline(alert: &Alert) -> String {
-    let name = text::escape_controls(&alert.target.name);
-    match alert.event {
-        Event::Fail => format!("{name} fails"),
-        Event::Recovery => format!("{name} works again"),
-        Event::Test => format!("This is a test. Nothing happened to {name}"),
     }
 }
 

@@ -253,6 +253,29 @@ fn each_way_to_be_wrong_is_named_with_its_line() {
     }
 }
 
+#[test]
+fn the_reference_knows_every_key_of_a_file_and_its_example_is_one() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/notifiers.md");
+    let reference = fs::read_to_string(path).unwrap();
+    let (_, of_own) = reference.split_once("\n## Kinds of your own\n").unwrap();
+    let (_, example) = of_own.split_once("```toml\n").unwrap();
+    let (example, keys) = example.split_once("```\n").unwrap();
+    assert_eq!(faults(example), [""; 0]);
+    for section in ["kind =", "[params.loft]", "[request]", "[find]", "[answer]", "[limits]", "[[examples]]"]
+    {
+        let nonsense = match section {
+            "kind =" => format!("nonsense = 1\n{PIGEON}"),
+            "[find]" | "[limits]" => format!("{PIGEON}{section}\nnonsense = 1\n"),
+            _ => PIGEON.replacen(section, &format!("{section}\nnonsense = 1"), 1),
+        };
+        let told = faults(&nonsense).concat();
+        let (_, known) = told.split_once("expected ").unwrap_or_else(|| panic!("{section}: {told}"));
+        for key in known.split('`').skip(1).step_by(2) {
+            assert!(keys.contains(&format!("`{key}`")) || keys.contains(&format!("`{key}.NAME`")), "{key}");
+        }
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn any_text_is_a_kind_or_has_faults(from in 0usize..700, to in 0usize..700, text in "[a-z={}\"'\\[\\]\n]{0,9}") {
