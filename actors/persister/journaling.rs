@@ -5,10 +5,7 @@ use std::sync::Arc;
 use actix::prelude::*;
 use log::warn;
 
-use super::{
-    BACKOFF, LINGER, Persister, RESULTS_MAX,
-    tail::Entry,
-};
+use super::{BACKOFF, LINGER, Persister, RESULTS_MAX, tail::Entry};
 use crate::{
     domain::{Batch, DeliveryState, Notification},
     event::Announced,

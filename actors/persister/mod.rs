@@ -41,8 +41,8 @@ pub use self::{
 };
 use crate::{
     domain::{
-        Alert, AlertTarget, Backoff, Batch, DeliveryState, Event, Notification, NotificationNews, Parcel,
-        RawResult, Status, TargetNews, routing,
+        Alert, AlertTarget, Backoff, Batch, Event, Notification, NotificationNews, RawResult, TargetNews,
+        routing,
     },
     event::{Announced, DeliveryChanged, Listen, ProbeCompleted},
     lifecycle::Drain,
@@ -304,7 +304,10 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::{Cause, Edge, Incident, Outcome, Slots, Tally, TargetDefinition, TargetId},
+        domain::{
+            Cause, DeliveryState, Edge, Incident, Outcome, Parcel, Slots, Status, Tally, TargetDefinition,
+            TargetId,
+        },
         port::StoreError,
         query::{LoadRows, LoadUndelivered},
         testing::{

@@ -8,11 +8,10 @@ use uuid::Uuid;
 
 use super::{MemoryStore, claim, purge};
 use crate::{
-    domain::{
-        DeliveryState, HistoryMinute, Period, RawResult, Resolution, Rollup, TargetId,
-    },
+    domain::{DeliveryState, HistoryMinute, Period, RawResult, Resolution, Rollup, TargetId},
     port::{
-        History, IncidentRow, Kept, NotificationFilter, NotificationRow, RollupRow, Stale, StoreError, Targets,
+        History, IncidentRow, Kept, NotificationFilter, NotificationRow, RollupRow, Stale, StoreError,
+        Targets,
     },
 };
 

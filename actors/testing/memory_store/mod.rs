@@ -16,9 +16,7 @@ use crate::{
         Batch, NotificationNews, NotifierDefinition, NotifierId, NotifierRow, Period, RawResult, Rollup,
         TargetDefinition, TargetId, TargetNews, TargetRow, TargetState, text,
     },
-    port::{
-        IncidentRow, NotificationRow, Packet, Progress, Stale, Store, StoreError,
-    },
+    port::{IncidentRow, NotificationRow, Packet, Progress, Stale, Store, StoreError},
 };
 
 /// The entries that a step of a purge deletes.
