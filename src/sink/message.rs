@@ -311,7 +311,8 @@ mod tests {
 
     #[test]
     fn an_own_wording_replaces_the_usual_one() {
-        let options = serde_json::json!({"template": {"title": "{{ target.name }} <b>", "text": "1 < 2\n{{ reason }}"}});
+        let template = serde_json::json!({"title": "{{ target.name }} <b>", "text": "1 < 2\n{{ reason }}"});
+        let options = serde_json::json!({ "template": template });
         let own = Own::read(&mut crate::fields::Fields::of(options.as_object().unwrap()));
         let Message { subject, text, html } =
             Message::of(&Notification::new(NotifierId(1), Arc::new(failed())), &own);

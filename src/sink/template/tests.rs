@@ -171,18 +171,19 @@ fn no_foreign_text_calls_anybody() {
 }
 
 #[test]
-fn no_request_grows_with_what_it_tells() {
+fn what_is_longer_than_the_receiver_takes_is_cut() {
     let catalogue = Catalogue::compiled_in();
     for name in catalogue.names() {
         let kind = catalogue.find(name).unwrap();
-        let Some(recipe) = recipe(&kind) else {
+        let Some(recipe) = recipe(&kind).filter(|recipe| recipe.limits.text.is_some_and(|max| max < 9_000))
+        else {
             continue;
         };
         let mut facts = Facts::example("FAIL");
-        let long = "<&@*\"🔥".repeat(12_000);
+        let long = "<&@*\"🔥".repeat(1_500);
         (facts.title, facts.text, facts.message) = (long.clone(), long.clone(), long);
-        let draft = recipe.draft(&facts, &samples(&kind), "").unwrap();
-        assert!(draft.body.len() < 400_000, "{name}: {}", draft.body.len());
+        let body = recipe.draft(&facts, &samples(&kind), "").unwrap().body;
+        assert!(body.contains('…') || body.contains("%E2%80%A6"), "{name}: {body}");
     }
 }
 
