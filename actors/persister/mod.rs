@@ -1,7 +1,8 @@
 //! Makes what happens durable: first in the journal, then in the database.
 //!
-//! - hears: [`ProbeCompleted`], [`DeliveryChanged`], [`Resend`]; [`LoadRows`], [`ListRows`], [`GetPersistence`],
-//!   [`GetProgress`], [`LoadUndelivered`], [`Listen`]; what operators change; [`Drain`]
+//! - hears: [`ProbeCompleted`], [`DeliveryChanged`], [`Resend`]; [`ListRows`], [`GetPersistence`],
+//!   [`LoadRows`](crate::query::LoadRows), [`GetProgress`](crate::query::GetProgress),
+//!   [`LoadUndelivered`](crate::query::LoadUndelivered), [`Listen`]; what operators change; [`Drain`]
 //! - says: [`Announced`] to whoever listens
 //! - owns: the journal's numbers; the batch that gathers; the newest batches that the database lacks; at most one
 //!   call of the journal and one write
@@ -95,7 +96,7 @@ pub struct Persistence {
     pub results_dropped: u64,
     /// Rows with news that are not in the database yet.
     pub results_waiting: usize,
-    /// Enabled targets by status, in the order of [`Status::ALL`].
+    /// Enabled targets by status, in the order of [`Status::ALL`](crate::domain::Status::ALL).
     pub targets: [usize; 4],
 }
 
