@@ -7,7 +7,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::domain::{
-    Edge, Incident, Notification, NotificationNews, NotifierRow, Outcome, Slots, Status, Tally, Target,
+    Edge, Incident, Notification, NotificationNews, NotifierId, NotifierRow, Outcome, Slots, Status, Tally,
+    Target,
 };
 
 /// A target was looked at, or found impossible to look at.
@@ -28,6 +29,8 @@ pub struct ProbeCompleted {
     pub incident: Option<Incident>,
     /// The target's counters, this result included.
     pub tally: Tally,
+    /// Whether people who were told that it fails are to be reminded.
+    pub reminder: bool,
     /// What became of the slots since the last result.
     pub slots: Slots,
 }
@@ -37,10 +40,15 @@ pub struct ProbeCompleted {
 #[rtype(result = "()")]
 pub struct NotifiersLoaded(pub Vec<NotifierRow>);
 
-/// Notifications became durable, and are to be delivered.
-#[derive(Clone, Debug, Message)]
+/// Notifications became durable.
+#[derive(Clone, Debug, Default, Message)]
 #[rtype(result = "()")]
-pub struct Announced(pub Vec<Notification>);
+pub struct Announced {
+    /// Are to be delivered.
+    pub told: Vec<Notification>,
+    /// Are not to be delivered any more.
+    pub withdrawn: Vec<(NotifierId, Uuid)>,
+}
 
 /// The delivery of a notification came further. Accepted once that is durable.
 #[derive(Clone, Debug, Message)]

@@ -130,6 +130,7 @@ mod tests {
             status: Status::Pass,
             edge: None,
             incident: None,
+            reminder: false,
             tally: Tally::default(),
             slots: Slots::default(),
         }

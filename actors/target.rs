@@ -69,6 +69,8 @@ pub struct Memory {
     evidence: Evidence,
     /// The last reason why the row cannot be probed; it is told once.
     config_reason: Option<String>,
+    /// The reminders of the incident that were due; `None` until that is known.
+    reminders: Option<u64>,
 }
 
 impl Memory {
@@ -107,8 +109,31 @@ impl Memory {
             self.evidence.last_failure = sighting;
         }
         let status = self.health.status();
+        let reminder = self.reminds(incident, edge, at, target.options.reminder_interval_s);
         let target = target.clone();
-        Some(ProbeCompleted { target, at, outcome, status, edge, incident, tally: self.tally, slots })
+        let tally = self.tally;
+        Some(ProbeCompleted { target, at, outcome, status, edge, incident, reminder, tally, slots })
+    }
+
+    /// Whether a result falls due for a reminder: they are due at multiples of `interval_s` after the edge.
+    fn reminds(
+        &mut self,
+        incident: Option<Incident>,
+        edge: Option<Edge>,
+        at: OffsetDateTime,
+        interval_s: u64,
+    ) -> bool {
+        let (Some(incident), None) = (incident, edge) else {
+            // An edge begins anew; a pass that does not end the incident yet is no time for reminders.
+            self.reminders = edge.map(|_| 0).or(self.reminders);
+            return false;
+        };
+        let Some(due) = incident.duration(at).as_secs().checked_div(interval_s) else {
+            return false;
+        };
+        // After a restart, those that were due before were told before.
+        let before = self.reminders.replace(due);
+        before.is_some_and(|before| due > before)
     }
 
     /// The counters.
@@ -207,6 +232,8 @@ pub struct TargetActor {
     started: Instant,
     schedule: Schedule,
     probing: bool,
+    /// Whether the next probe is one between due times, which confirms a failure.
+    retrying: bool,
 }
 
 impl TargetActor {
@@ -226,19 +253,30 @@ impl TargetActor {
             memory,
             started: Instant::now(),
             probing: false,
+            retrying: false,
         }
     }
 
     fn rest(&mut self, ctx: &mut Context<Self>) {
         self.probing = false;
-        let wait = self.schedule.due().saturating_sub(self.started.elapsed());
+        let due = self.schedule.due().saturating_sub(self.started.elapsed());
+        // A failure is confirmed sooner than at the next due time, where the row wants that.
+        let retry = self.target.options.retry_interval_ms.filter(|_| self.memory.health.suspects());
+        let retry = retry.map(Duration::from_millis).filter(|retry| *retry < due);
+        self.retrying = retry.is_some();
+        let wait = retry.unwrap_or(due);
         self.pulse.expect_within(wait);
         ctx.notify_later(Punch, wait);
     }
 
     fn finish(&mut self, at: OffsetDateTime, late: bool, outcome: Outcome, ctx: &mut Context<Self>) {
-        let skipped = self.schedule.advance(self.started.elapsed());
-        let slots = Slots { done: 1, late: u64::from(late), skipped };
+        let now = self.started.elapsed();
+        // A retry is no slot; one that outlasts the next due time has taken it.
+        let slots = if self.retrying && now < self.schedule.due() {
+            Slots::default()
+        } else {
+            Slots { done: 1, late: u64::from(late), skipped: self.schedule.advance(now) }
+        };
         match self.memory.take_in(&self.target, at, outcome, slots) {
             Some(event) => self.tell(event, ctx, Self::rest),
             None => self.rest(ctx),
@@ -449,6 +487,47 @@ mod tests {
         assert_eq!((edges[1].0, edges[2].0, edges.len()), (Status::Fail, Status::Pass, 3));
         assert_eq!((began.id, began.ended_at), (ended.id, None));
         assert_eq!((ended.ended_at.unwrap() - ended.started_at).whole_seconds(), 2);
+    }
+
+    #[actix::test]
+    async fn a_failure_is_confirmed_sooner_than_the_next_slot_where_the_row_wants_it() {
+        let mut row = target_row(1, "home");
+        row.definition.options =
+            Some(crate::domain::Secret::new(r#"{"failure_threshold": 3, "retry_interval_ms": 500}"#));
+        let watch = watch(row, [up(), down()]);
+        sleep(Duration::from_secs(130)).await;
+        let events = watch.heard.heard();
+        let edge =
+            events.iter().find(|event| event.edge.is_some_and(|edge| edge.to == Status::Fail)).unwrap();
+        let first = events.iter().find(|event| !event.outcome.passed()).unwrap();
+        assert_eq!((edge.at - first.at).whole_milliseconds(), 1_000);
+        assert_eq!(slots(&events).done, 3, "retries are no slots");
+        assert_eq!(events.last().unwrap().tally.fail_count, 4);
+    }
+
+    #[actix::test]
+    async fn people_are_reminded_while_it_fails_at_the_pace_that_the_row_wants() {
+        let mut row = every_second(1);
+        row.definition.options = Some(crate::domain::Secret::new(r#"{"reminder_interval_s": 10}"#));
+        let watch = watch(row, [down()]);
+        sleep(Duration::from_secs(36)).await;
+        let events = watch.heard.heard();
+        let began = events[0].at;
+        let reminded = events.iter().filter(|event| event.reminder);
+        let seconds: Vec<_> = reminded.map(|event| (event.at - began).whole_seconds()).collect();
+        assert_eq!(seconds, [10, 20, 30]);
+    }
+
+    #[actix::test]
+    async fn a_restart_does_not_remind_of_what_was_told_before() {
+        let mut row = every_second(1);
+        row.definition.options = Some(crate::domain::Secret::new(r#"{"reminder_interval_s": 10}"#));
+        row.state.status = Status::Fail;
+        let hour = time::Duration::hours(1);
+        row.state.incident = Some(Incident::begin(TestClock::default().now() - hour, 1));
+        let watch = watch(row, [down()]);
+        sleep(Duration::from_secs(15)).await;
+        assert_eq!(watch.heard.heard().iter().filter(|event| event.reminder).count(), 1);
     }
 
     #[actix::test]

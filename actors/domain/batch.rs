@@ -72,7 +72,7 @@ impl Batch {
                 DeliveryState::Refused | DeliveryState::Expired => {
                     counted.entry(news.notifier).or_default().failed += 1;
                 }
-                DeliveryState::Pending | DeliveryState::Sending => {}
+                DeliveryState::Pending | DeliveryState::Sending | DeliveryState::Withdrawn => {}
             }
         }
         counted
@@ -201,6 +201,12 @@ impl NotificationNews {
             alert: Some(notification.alert.clone()),
             delivery: Delivery::pending(notification.alert.at),
         }
+    }
+
+    /// The news of one that is withdrawn.
+    pub fn withdrawn(notifier: NotifierId, at: OffsetDateTime) -> Self {
+        let delivery = Delivery { state: DeliveryState::Withdrawn, ..Delivery::pending(at) };
+        Self { notifier, alert: None, delivery }
     }
 
     /// The news of a delivery that has come further.

@@ -45,6 +45,11 @@ impl Health {
         self.status
     }
 
+    /// Whether a failure was seen that is not confirmed yet.
+    pub fn suspects(&self) -> bool {
+        matches!(self.leaning, Some((Status::Fail, _)))
+    }
+
     /// Takes a result in, and tells whether it changed the status.
     pub fn apply(&mut self, outcome: &Outcome, thresholds: Thresholds) -> Option<Edge> {
         let (seen, needed) = match outcome.failure {

@@ -40,7 +40,7 @@ pub struct RawResult {
 }
 
 impl RawResult {
-    /// A result for the history, if a slot was probed at all.
+    /// A result for the history, if the target was probed at all.
     pub fn of(
         target: &Target,
         at: OffsetDateTime,
@@ -49,7 +49,10 @@ impl RawResult {
         slots: Slots,
     ) -> Option<Self> {
         let timings = outcome.timings;
-        (slots.done > 0).then(|| Self {
+        let is_probe = outcome.failure != Some(Cause::Config);
+        // A probe between due times speaks for no time of its own.
+        let frequency = if slots.done > 0 { target.frequency } else { Duration::ZERO };
+        is_probe.then(|| Self {
             target: target.id,
             at_ms: i64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or(0),
             status,
@@ -62,7 +65,7 @@ impl RawResult {
             total_us: microseconds(timings.total),
             late: slots.late > 0,
             skipped: u32::try_from(slots.skipped).unwrap_or(u32::MAX),
-            frequency_s: u32::try_from(target.frequency.as_secs()).unwrap_or(u32::MAX),
+            frequency_s: u32::try_from(frequency.as_secs()).unwrap_or(u32::MAX),
         })
     }
 

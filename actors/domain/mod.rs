@@ -18,6 +18,7 @@ mod slots;
 mod status;
 mod tally;
 mod target;
+mod telling;
 pub mod text;
 mod timeline;
 
@@ -46,4 +47,5 @@ pub use target::{
     FREQUENCY, NAME_MAX, TEXT_MAX, TIMEOUT, Target, TargetDefinition, TargetId, TargetOptions, TargetRow,
     TargetState, URL_MAX,
 };
+pub use telling::NotifierOptions;
 pub use timeline::{Slot, Stretch, recent, stretches, unseen};

@@ -16,6 +16,8 @@ pub enum Event {
     Fail,
     /// It passes again.
     Recovery,
+    /// It still fails.
+    Reminder,
     /// Nothing: somebody tries the notifier out.
     Test,
 }
@@ -36,6 +38,7 @@ impl Event {
         match self {
             Self::Fail => "FAIL",
             Self::Recovery => "RECOVERY",
+            Self::Reminder => "REMINDER",
             Self::Test => "TEST",
         }
     }
@@ -101,11 +104,30 @@ pub struct Notification {
 }
 
 impl Notification {
-    /// A notification with a new id, which sorts by `alert.at`.
+    /// The notification of that event to that notifier.
     pub fn new(notifier: NotifierId, alert: Arc<Alert>) -> Self {
-        let seconds = u64::try_from(alert.at.unix_timestamp()).unwrap_or(0);
-        let now = uuid::Timestamp::from_unix(uuid::NoContext, seconds, alert.at.nanosecond());
-        Self { id: Uuid::new_v7(now), notifier, alert }
+        let id = Self::id(notifier, alert.target.id, alert.event, alert.at);
+        Self { id, notifier, alert }
+    }
+
+    /// Its id, which sorts by time: it follows from what happened when to whom, so that it need not be looked up.
+    pub fn id(notifier: NotifierId, target: TargetId, event: Event, at: OffsetDateTime) -> Uuid {
+        let milliseconds = u64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or(0);
+        let (notifier, target) = (notifier.0.to_be_bytes(), target.0.to_be_bytes());
+        // The form of a UUID takes the upper half of the first byte, and two bits of the third.
+        let rest = [
+            event as u8,
+            notifier[7],
+            0,
+            notifier[4],
+            notifier[5],
+            notifier[6],
+            target[4],
+            target[5],
+            target[6],
+            target[7],
+        ];
+        uuid::Builder::from_unix_timestamp_millis(milliseconds, &rest).into_uuid()
     }
 }
 
@@ -124,11 +146,14 @@ pub enum DeliveryState {
     Refused,
     /// It found no way in time.
     Expired,
+    /// The target had recovered before anybody was to be told.
+    Withdrawn,
 }
 
 impl DeliveryState {
     /// Every state.
-    pub const ALL: [Self; 5] = [Self::Pending, Self::Sending, Self::Delivered, Self::Refused, Self::Expired];
+    pub const ALL: [Self; 6] =
+        [Self::Pending, Self::Sending, Self::Delivered, Self::Refused, Self::Expired, Self::Withdrawn];
 
     /// The word in the database and the API.
     pub fn as_str(self) -> &'static str {
@@ -138,12 +163,13 @@ impl DeliveryState {
             Self::Delivered => "delivered",
             Self::Refused => "refused",
             Self::Expired => "expired",
+            Self::Withdrawn => "withdrawn",
         }
     }
 
     /// Whether there will be no further attempt.
     pub fn is_final(self) -> bool {
-        matches!(self, Self::Delivered | Self::Refused | Self::Expired)
+        matches!(self, Self::Delivered | Self::Refused | Self::Expired | Self::Withdrawn)
     }
 }
 
@@ -208,6 +234,27 @@ mod tests {
         assert_eq!(told(Status::Pass, Status::Fail), Some(Event::Fail));
         assert_eq!(told(Status::Unknown, Status::Pass), Some(Event::Recovery));
         assert_eq!(told(Status::Fail, Status::Pass), Some(Event::Recovery));
+    }
+
+    #[test]
+    fn an_id_tells_apart_who_is_told_of_what_and_sorts_by_time() {
+        let at = time::macros::datetime!(2026-01-02 03:04:05.678 UTC);
+        let id =
+            |notifier, target, event, at| Notification::id(NotifierId(notifier), TargetId(target), event, at);
+        let first = id(1, 1, Event::Fail, at);
+        assert_eq!(first, id(1, 1, Event::Fail, at));
+        let others = [
+            id(2, 1, Event::Fail, at),
+            id(257, 1, Event::Fail, at),
+            id(1, 2, Event::Fail, at),
+            id(1, 1 << 31, Event::Fail, at),
+            id(1, 1, Event::Recovery, at),
+            id(1, 1, Event::Reminder, at),
+        ];
+        assert!(others.iter().all(|other| *other != first && other.get_version_num() == 7));
+        assert!(
+            others.iter().all(|other| *other < id(1, 1, Event::Fail, at + time::Duration::milliseconds(1)))
+        );
     }
 
     #[test]

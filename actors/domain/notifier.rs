@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Fault, Params, Secret,
+    Fault, NotifierOptions, Params, Secret,
     target::{NAME_MAX, TEXT_MAX, check_length, check_name},
 };
 
@@ -61,6 +61,7 @@ impl NotifierDefinition {
         check_length("params", self.params.expose(), TEXT_MAX, &mut faults);
         let options = self.options.as_ref().map_or("", Secret::expose);
         check_length("options", options, TEXT_MAX, &mut faults);
+        faults.extend(NotifierOptions::read(self.options.as_ref()).err());
         let params = Params::parse(self.params.expose()).unwrap_or_else(|error| {
             faults.push(Fault::new("params", error.to_string()));
             Params::default()

@@ -19,6 +19,9 @@ pub const FREQUENCY: std::ops::RangeInclusive<i64> = 1..=2_678_400;
 /// The range of `timeout`, in seconds.
 pub const TIMEOUT: std::ops::RangeInclusive<i64> = 1..=3_600;
 
+/// The shortest `retry_interval_ms`.
+pub const RETRY_INTERVAL_MIN_MS: u64 = 100;
+
 /// The id of a row of `targets`.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct TargetId(pub u64);
@@ -172,6 +175,10 @@ pub struct TargetOptions {
     pub failure_threshold: Option<u32>,
     /// Passing probes in a row before the status is `PASS`.
     pub success_threshold: Option<u32>,
+    /// How soon a failure is looked at again until it is confirmed.
+    pub retry_interval_ms: Option<u64>,
+    /// How often people are reminded while it fails; 0 is never.
+    pub reminder_interval_s: u64,
     /// What the core does not know: the options of the probe's kind, which refuses those it does not.
     #[serde(flatten)]
     pub of_kind: Map<String, Value>,
@@ -179,7 +186,14 @@ pub struct TargetOptions {
 
 impl TargetOptions {
     /// The options that the core knows.
-    pub const KEYS: [&str; 4] = ["tags", "notify", "failure_threshold", "success_threshold"];
+    pub const KEYS: [&str; 6] = [
+        "tags",
+        "notify",
+        "failure_threshold",
+        "success_threshold",
+        "retry_interval_ms",
+        "reminder_interval_s",
+    ];
 
     fn read(column: Option<&Secret>) -> Result<Self, Fault> {
         let text = column.map_or("", Secret::expose).trim();
@@ -194,12 +208,16 @@ impl TargetOptions {
         }
         let options: Self = serde_json::from_value(value).map_err(|_| {
             fault(
-                "tags and notify are lists of texts, failure_threshold and success_threshold whole numbers"
+                "tags and notify are lists of texts; failure_threshold, success_threshold, retry_interval_ms and \
+                 reminder_interval_s whole numbers"
                     .to_owned(),
             )
         })?;
         if [options.failure_threshold, options.success_threshold].contains(&Some(0)) {
             return Err(fault("failure_threshold and success_threshold must be at least 1".to_owned()));
+        }
+        if options.retry_interval_ms.is_some_and(|ms| ms < RETRY_INTERVAL_MIN_MS) {
+            return Err(fault(format!("retry_interval_ms must be at least {RETRY_INTERVAL_MIN_MS}")));
         }
         Ok(options)
     }

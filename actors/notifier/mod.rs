@@ -27,10 +27,11 @@ use futures_util::future::join_all;
 use log::{error, warn};
 use uuid::Uuid;
 
-use self::worker::{Attempted, Deliver, Hurry, Post, Refit, SinkWorker};
+use self::worker::{Attempted, Deliver, Hurry, Post, Refit, SinkWorker, Withdraw};
 use crate::{
     domain::{
-        Delivery, DeliveryState, NotificationNews, NotifierDefinition, NotifierId, NotifierRow, Parcel, text,
+        Delivery, DeliveryState, NotificationNews, NotifierDefinition, NotifierId, NotifierOptions,
+        NotifierRow, Parcel, text,
     },
     event::{Announced, DeliveryChanged, Listen, NotifiersLoaded},
     lifecycle::{ChildExited, Drain, Stop},
@@ -266,7 +267,9 @@ impl Notifier {
 struct Rescan;
 
 fn refit(sinks: &dyn SinkFactory, row: &NotifierRow) -> Refit {
-    Refit { label: label(row.id, &row.definition), sink: plan_sink(sinks, row) }
+    // A row at fault has no sink, and what it wants does not matter.
+    let wishes = NotifierOptions::read(row.definition.options.as_ref()).unwrap_or_default();
+    Refit { label: label(row.id, &row.definition), wishes, sink: plan_sink(sinks, row) }
 }
 
 /// What the log calls a notifier.
@@ -297,8 +300,14 @@ impl Actor for Notifier {
 impl Handler<Announced> for Notifier {
     type Result = ();
 
-    fn handle(&mut self, Announced(notifications): Announced, ctx: &mut Context<Self>) {
-        for notification in notifications {
+    fn handle(&mut self, Announced { told, withdrawn }: Announced, ctx: &mut Context<Self>) {
+        for (notifier, id) in withdrawn {
+            if let Some(worker) = self.workers.get(&notifier) {
+                tell(&worker.addr, Withdraw(id));
+            }
+            self.forget(notifier, id, ctx);
+        }
+        for notification in told {
             // Older ones of that notifier come first.
             if !self.backlogs.contains(&notification.notifier) {
                 let delivery = Delivery::pending(notification.alert.at);
@@ -347,7 +356,7 @@ impl Handler<RetryNow> for Notifier {
         let notifier = self.parcels.iter().find(|(_, parcels)| parcels.contains_key(&id));
         match notifier.and_then(|(notifier, _)| self.workers.get(notifier)) {
             Some(worker) => {
-                tell(&worker.addr, Hurry);
+                tell(&worker.addr, Hurry(id));
                 true
             }
             None => false,
@@ -529,7 +538,8 @@ mod tests {
             let notification = notification(notifier, target, event, self.clock.now());
             let id = notification.id;
             self.outbox.send(Put(vec![notification.clone()])).await.unwrap();
-            self.notifier.send(Announced(vec![notification])).await.unwrap();
+            let announced = Announced { told: vec![notification], ..Announced::default() };
+            self.notifier.send(announced).await.unwrap();
             id
         }
 
@@ -689,7 +699,8 @@ mod tests {
     async fn too_late(answer: Answer) -> Vec<DeliveryState> {
         let house = house(["ops"], [answer]).await;
         let of_old = house.clock.now() - time::Duration::days(2);
-        house.notifier.send(Announced(vec![notification(1, 1, Event::Fail, of_old)])).await.unwrap();
+        let told = vec![notification(1, 1, Event::Fail, of_old)];
+        house.notifier.send(Announced { told, ..Announced::default() }).await.unwrap();
         seconds(3_600).await;
         assert!(!house.sinks.attempts().is_empty());
         house.ends().await
@@ -754,6 +765,23 @@ mod tests {
         assert_eq!(delivered.len(), 2_500);
         let alternate = (0..2_500).map(|n| if n % 2 == 0 { Event::Fail } else { Event::Recovery });
         assert!(delivered.iter().map(|(_, event)| *event).eq(alternate));
+    }
+
+    #[actix::test]
+    async fn a_failure_is_held_for_whom_wants_to_be_told_later_and_withdrawn_if_it_is_over_then() {
+        let house = house([], [Answer::Delivered]).await;
+        let mut row = notifier_row(1, "ops");
+        row.definition.options = Some(crate::domain::Secret::new(r#"{"min_duration_s": 60}"#));
+        house.load(vec![row]).await;
+        let (first, _) = (house.fail().await, house.event(1, 2, Event::Fail).await);
+        seconds(59).await;
+        assert!(house.delivered_to("ops").is_empty());
+        assert_eq!(house.notifier.send(Drain).await.unwrap(), 2);
+        let withdrawn = vec![(NotifierId(1), first)];
+        house.notifier.send(Announced { withdrawn, ..Announced::default() }).await.unwrap();
+        seconds(2).await;
+        assert_eq!(house.delivered_to("ops"), [(2, Event::Fail)]);
+        assert_eq!(house.waiting().await, 0);
     }
 
     #[actix::test]

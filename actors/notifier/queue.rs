@@ -13,6 +13,8 @@ pub(super) struct Waiting {
     pub(super) parcel: Parcel,
     /// When it is given up.
     pub(super) expires: Instant,
+    /// When its notifier wants to be told.
+    pub(super) held_until: Instant,
     /// When it may be tried.
     pub(super) due: Instant,
 }
@@ -69,6 +71,7 @@ pub(super) fn name(notification: &Notification) -> String {
     let event = match alert.event {
         Event::Fail => "failure",
         Event::Recovery => "recovery",
+        Event::Reminder => "reminder",
         Event::Test => "test",
     };
     format!("{event} of target {} ({})", alert.target.id, text::escape_controls(&alert.target.name))

@@ -28,7 +28,7 @@ use uuid::Uuid;
 
 use super::queue::{Queue, Waiting, name};
 use crate::{
-    domain::{Backoff, Delivery, DeliveryState, Fault, NotifierId, Parcel, text},
+    domain::{Alert, Backoff, Delivery, DeliveryState, Fault, NotifierId, NotifierOptions, Parcel, text},
     lifecycle::{ChildExited, Drain, Stop},
     port::{Clock, Receipt, Sink, SinkBuilder, SinkError},
 };
@@ -53,14 +53,21 @@ pub struct Deliver(pub Parcel);
 pub struct Refit {
     /// How the notifier is called in the log.
     pub label: String,
+    /// What it wants to be told when.
+    pub wishes: NotifierOptions,
     /// Its sink, or what is wrong with its row.
     pub sink: Result<SinkBuilder, Vec<Fault>>,
 }
 
-/// Try what waits now.
+/// Try this one now, whatever its notifier wants, and whatever else is held by nothing but a back-off.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
-pub struct Hurry;
+pub struct Hurry(pub Uuid);
+
+/// Do not deliver this any more.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Withdraw(pub Uuid);
 
 /// The delivery of a notification came further.
 #[derive(Debug, Message)]
@@ -103,7 +110,8 @@ pub struct SinkWorker {
     failures: u32,
     /// The receiver is left alone until then.
     rests_until: Option<Instant>,
-    attempting: bool,
+    /// What is being tried.
+    attempting: Option<Uuid>,
     timer: Option<SpawnHandle>,
     drained: Option<oneshot::Sender<usize>>,
 }
@@ -117,7 +125,7 @@ impl SinkWorker {
             queue: Queue::default(),
             failures: 0,
             rests_until: None,
-            attempting: false,
+            attempting: None,
             timer: None,
             drained: None,
         }
@@ -143,7 +151,7 @@ impl SinkWorker {
         if let Some(timer) = self.timer.take() {
             ctx.cancel_future(timer);
         }
-        if self.attempting {
+        if self.attempting.is_some() {
             return;
         }
         self.expire();
@@ -165,6 +173,7 @@ impl SinkWorker {
         };
         let due = self.rests_until.map_or(due, |rest| rest.max(due));
         if due > now {
+            self.answer_drain();
             self.next_after(due - now, ctx);
             return;
         }
@@ -177,9 +186,9 @@ impl SinkWorker {
         self.change(at, |delivery| delivery.state = DeliveryState::Sending);
         let attempt = async move { sink.deliver(&notification).await };
         let attempt = timeout(ATTEMPT_WITHIN, AssertUnwindSafe(attempt).catch_unwind());
-        self.attempting = true;
+        self.attempting = Some(id);
         ctx.spawn(attempt.into_actor(self).map(move |result, actor, ctx| {
-            actor.attempting = false;
+            actor.attempting = None;
             let transient = |reason| Err(SinkError::Transient { reason, retry_after: None });
             let result = result.unwrap_or_else(|_elapsed| {
                 Ok(transient(format!("no answer within {} s", ATTEMPT_WITHIN.as_secs())))
@@ -214,16 +223,14 @@ impl SinkWorker {
     fn rest_after(&mut self, failures: u32, retry_after: Option<Duration>) {
         self.failures = failures;
         let asked = retry_after.map(|asked| asked.min(RETRY_AFTER_MAX));
-        let down =
-            failures.checked_sub(FAILURES).map(|n| BACKOFF.wait(n + 1, Uuid::now_v7().as_u64_pair().1));
+        let down = failures.checked_sub(FAILURES).map(|n| BACKOFF.wait(n + 1, chance()));
         self.rests_until = asked.into_iter().chain(down).max().map(|wait| Instant::now() + wait);
     }
 
     fn retry(&mut self, at: usize, reason: &str) {
         let waiting = self.queue.at(at);
         let attempts = waiting.parcel.delivery.attempts;
-        let chance = waiting.parcel.notification.id.as_u64_pair().1.wrapping_mul(attempts.into());
-        waiting.due = Instant::now() + BACKOFF.wait(attempts, chance);
+        waiting.due = Instant::now() + BACKOFF.wait(attempts, chance());
         let reason = text::reason(reason);
         if attempts == 1 {
             let what = name(&waiting.parcel.notification);
@@ -290,8 +297,13 @@ impl SinkWorker {
         let now = Instant::now();
         self.rests_until = None;
         self.failures = 0;
-        self.queue.iter_mut().for_each(|waiting| waiting.due = now);
+        self.queue.iter_mut().for_each(|waiting| waiting.due = now.max(waiting.held_until));
         self.next(ctx);
+    }
+
+    /// How long until its notifier wants to be told of an alert; less than nothing: since when.
+    fn wait(&self, alert: &Alert) -> time::Duration {
+        self.post.fit.wishes.told_at(alert).unwrap_or(alert.at) - self.post.clock.now()
     }
 
     fn answer_drain(&mut self) {
@@ -300,6 +312,11 @@ impl SinkWorker {
             drained.send(self.queue.len()).ok();
         }
     }
+}
+
+/// A random number, so that those who failed together do not come back together.
+fn chance() -> u64 {
+    Uuid::now_v7().as_u64_pair().1
 }
 
 impl Actor for SinkWorker {
@@ -322,13 +339,13 @@ impl Handler<Deliver> for SinkWorker {
     type Result = ();
 
     fn handle(&mut self, Deliver(parcel): Deliver, ctx: &mut Context<Self>) {
-        let now = Instant::now();
         // The time of day says how old it is only once: from then on it may step.
-        let age = self.post.clock.now() - parcel.notification.alert.at;
+        let wait = self.wait(&parcel.notification.alert);
+        let age = (-wait).try_into().unwrap_or_default();
         let give_up_after = self.post.give_up_after;
-        let left = give_up_after.saturating_sub(age.try_into().unwrap_or_default());
-        let left = left.max(give_up_after.min(LAST_CHANCE));
-        self.queue.push(Waiting { parcel, expires: now + left, due: now });
+        let left = give_up_after.saturating_sub(age).max(give_up_after.min(LAST_CHANCE));
+        let held_until = Instant::now() + wait.try_into().unwrap_or_default();
+        self.queue.push(Waiting { parcel, expires: held_until + left, held_until, due: held_until });
         self.next(ctx);
     }
 }
@@ -339,6 +356,11 @@ impl Handler<Refit> for SinkWorker {
     fn handle(&mut self, fit: Refit, ctx: &mut Context<Self>) {
         self.post.fit = fit;
         self.fit();
+        for at in 0..self.queue.len() {
+            let alert = self.queue.at(at).parcel.notification.alert.clone();
+            let wait = self.wait(&alert).try_into().unwrap_or_default();
+            self.queue.at(at).held_until = Instant::now() + wait;
+        }
         // Whoever changed the row wants to see it work, not wait for the next attempt.
         self.hurry(ctx);
     }
@@ -347,8 +369,23 @@ impl Handler<Refit> for SinkWorker {
 impl Handler<Hurry> for SinkWorker {
     type Result = ();
 
-    fn handle(&mut self, _: Hurry, ctx: &mut Context<Self>) {
+    fn handle(&mut self, Hurry(id): Hurry, ctx: &mut Context<Self>) {
+        if let Some(at) = self.queue.place_of(id) {
+            self.queue.at(at).held_until = Instant::now();
+        }
         self.hurry(ctx);
+    }
+}
+
+impl Handler<Withdraw> for SinkWorker {
+    type Result = ();
+
+    fn handle(&mut self, Withdraw(id): Withdraw, ctx: &mut Context<Self>) {
+        // What is being tried may have been delivered: it ends as that says.
+        if let Some(at) = self.queue.place_of(id).filter(|_| self.attempting != Some(id)) {
+            self.queue.remove(at);
+            self.next(ctx);
+        }
     }
 }
 

@@ -121,21 +121,25 @@ impl Persister {
         }
     }
 
-    /// Tells the listener of the notifications that are new in `batch`.
+    /// Tells the listener of the notifications that are new in `batch`, and of those that are withdrawn.
     pub(super) fn announce(&self, batch: &Batch) {
-        let new =
-            batch.notifications.iter().filter(|(_, news)| news.delivery.state == DeliveryState::Pending);
-        let new: Vec<_> = new
-            .filter_map(|(&id, news)| {
-                Some(Notification { id, notifier: news.notifier, alert: news.alert.clone()? })
-            })
-            .collect();
-        if let Some(listener) = self.listener.as_ref().filter(|_| !new.is_empty()) {
+        let mut announced = Announced::default();
+        for (&id, news) in &batch.notifications {
+            match (news.delivery.state, &news.alert) {
+                (DeliveryState::Pending, Some(alert)) => {
+                    announced.told.push(Notification { id, notifier: news.notifier, alert: alert.clone() });
+                }
+                (DeliveryState::Withdrawn, _) => announced.withdrawn.push((news.notifier, id)),
+                _ => {}
+            }
+        }
+        let is_empty = announced.told.is_empty() && announced.withdrawn.is_empty();
+        if let Some(listener) = self.listener.as_ref().filter(|_| !is_empty) {
             #[expect(
                 clippy::disallowed_methods,
                 reason = "one a batch with an edge; it bounds its own queues"
             )]
-            listener.do_send(Announced(new));
+            listener.do_send(announced);
         }
     }
 }

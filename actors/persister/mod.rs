@@ -42,8 +42,9 @@ pub use self::{
 };
 use crate::{
     domain::{
-        Alert, AlertTarget, Backoff, Batch, Event, Notification, NotificationNews, RawResult, TargetNews,
-        routing,
+        Alert, AlertTarget, Backoff, Batch, Edge, Event, Notification, NotificationNews, RawResult,
+        TargetNews,
+        routing::{self, Route},
     },
     event::{Announced, DeliveryChanged, Listen, ProbeCompleted},
     lifecycle::Drain,
@@ -213,10 +214,13 @@ impl Persister {
         }));
     }
 
-    /// The notifications that a result makes.
-    fn route(&self, event: &ProbeCompleted) -> Vec<Notification> {
-        let Some((edge, told)) = event.edge.and_then(|edge| Some((edge, Event::of(edge)?))) else {
-            return Vec::new();
+    /// Who is told of a result.
+    fn route(&self, event: &ProbeCompleted) -> Route {
+        let unchanged = Edge { from: event.status, to: event.status };
+        let reminder = event.reminder.then_some((unchanged, Event::Reminder));
+        let change = event.edge.and_then(|edge| Some((edge, Event::of(edge)?)));
+        let Some((edge, told)) = change.or(reminder) else {
+            return Route::default();
         };
         let alert = Alert {
             event: told,
@@ -229,7 +233,7 @@ impl Persister {
             tally: event.tally,
         };
         let notifiers = self.rows.as_ref().map_or(&[][..], |rows| &rows.notifiers);
-        routing::notifications(&Arc::new(alert), &event.target.options, notifiers)
+        routing::route(&Arc::new(alert), &event.target.options, notifiers)
     }
 }
 
@@ -248,8 +252,12 @@ impl Handler<ProbeCompleted> for Persister {
         let ProbeCompleted { target, at, outcome, status, edge, incident, slots, .. } = &event;
         self.pending.add(target.id, TargetNews::of(outcome, *at, *status, *edge, *incident));
         self.pending.results.extend(RawResult::of(target, *at, *status, outcome, *slots));
-        for notification in self.route(&event) {
+        let Route { told, withdrawn } = self.route(&event);
+        for notification in told {
             self.pending.tell(notification.id, NotificationNews::new(&notification));
+        }
+        for (notifier, id) in withdrawn {
+            self.pending.tell(id, NotificationNews::withdrawn(notifier, event.at));
         }
         self.accept(ctx)
     }
@@ -306,8 +314,7 @@ mod tests {
     use super::*;
     use crate::{
         domain::{
-            Cause, DeliveryState, Edge, Incident, Outcome, Parcel, Slots, Status, Tally, TargetDefinition,
-            TargetId,
+            Cause, DeliveryState, Incident, Outcome, Parcel, Slots, Status, Tally, TargetDefinition, TargetId,
         },
         port::StoreError,
         query::{LoadRows, LoadUndelivered},
@@ -361,6 +368,7 @@ mod tests {
             status,
             edge,
             incident: edge.map(|_| Incident::begin(at, 1)),
+            reminder: false,
             tally: Tally::default(),
             slots: Slots { done: 1, ..Slots::default() },
         }
@@ -396,7 +404,7 @@ mod tests {
         }
 
         fn told(&self) -> usize {
-            self.announced.heard().iter().map(|Announced(told)| told.len()).sum()
+            self.announced.heard().iter().map(|announced| announced.told.len()).sum()
         }
 
         /// The next life after this one was killed.

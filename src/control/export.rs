@@ -13,12 +13,13 @@ pub use unmask::{notifier as unmask_notifier, target as unmask_target};
 use super::view::{self, Public};
 
 /// The options that hold no secret. `tls` has the paths of files.
-const PUBLIC_OPTIONS: [&str; 19] = [
+const PUBLIC_OPTIONS: [&str; 24] = [
     "answers",
     "assertions",
     "body_limit",
     "cert_expiry_days",
     "connection",
+    "events",
     "expect",
     "failure_threshold",
     "follow_redirects",
@@ -26,12 +27,16 @@ const PUBLIC_OPTIONS: [&str; 19] = [
     "ip_protocol",
     "max_redirects",
     "max_response_ms",
+    "min_duration_s",
     "notify",
     "parent",
+    "quiet_hours",
     "rcode",
+    "reminder_interval_s",
     "retry_interval_ms",
     "success_threshold",
     "tags",
+    "targets",
     "tls",
 ];
 

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 use skypunch_actors::{
     domain::{
-        Incident, MASK, NotifierRow, Params, Secret, Sighting, Status, TargetOptions, TargetRow, TimingsMs,
-        text,
+        Incident, MASK, NotifierOptions, NotifierRow, Params, Secret, Sighting, Status, TargetOptions,
+        TargetRow, TimingsMs, text,
     },
     persister::{Away, Persistence},
 };
@@ -96,7 +96,7 @@ pub fn notifier(row: &NotifierRow, public: &Public) -> Map<String, Value> {
         "pass_count": row.pass_count,
         "fail_count": row.fail_count,
         "enabled": definition.enabled,
-        "options": options(definition.options.as_ref(), &[]),
+        "options": options(definition.options.as_ref(), &NotifierOptions::KEYS),
     }))
 }
 

@@ -50,6 +50,11 @@ impl Keeper {
         Some(line)
     }
 
+    /// Closes what is kept: the next exchange shall depend on nothing that was before.
+    pub fn clear(&self) {
+        self.0.borrow_mut().clear();
+    }
+
     pub(super) fn put(&self, endpoint: &Endpoint, line: Line) {
         let origin = endpoint.url().origin();
         let mut kept = self.0.borrow_mut();

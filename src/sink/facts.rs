@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn templates_know_every_event() {
-        for event in [Event::Fail, Event::Recovery, Event::Test] {
+        for event in [Event::Fail, Event::Recovery, Event::Reminder, Event::Test] {
             assert!(EVENTS.contains(&event.as_str()));
         }
     }

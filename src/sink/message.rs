@@ -51,7 +51,8 @@ impl Message {
 /// What happened to what, and why, in a line.
 pub(super) fn title(alert: &Alert) -> String {
     let reason = &alert.outcome.reason;
-    let failed_for = lasted(alert).map(|lasted| format!(" (was failing for {lasted})")).unwrap_or_default();
+    let has = if alert.event == Event::Reminder { "has been" } else { "was" };
+    let failed_for = lasted(alert).map(|lasted| format!(" ({has} failing for {lasted})")).unwrap_or_default();
     let title = format!("{} {}: {reason}{failed_for}", alert.event.as_str(), alert.target.name);
     text::escape_controls(&title).into_owned()
 }
@@ -96,6 +97,7 @@ impl View {
         let (colour, headline) = match alert.event {
             Event::Fail => ("#b3261e", format!("{name} fails")),
             Event::Recovery => ("#146c2e", format!("{name} works again")),
+            Event::Reminder => ("#b3261e", format!("{name} still fails")),
             Event::Test => ("#475569", format!("This is a test. Nothing happened to {name}")),
         };
         Self {
@@ -121,7 +123,7 @@ impl View {
 fn details(alert: &Alert) -> Vec<(&'static str, String)> {
     let Alert { target, outcome, .. } = alert;
     let escaped = |text: &str| text::escape_controls(text).into_owned();
-    let since = alert.incident.filter(|_| alert.event == Event::Recovery);
+    let since = alert.incident.filter(|_| matches!(alert.event, Event::Recovery | Event::Reminder));
     let status = match alert.status {
         status if status == alert.previous_status => status.to_string(),
         status => format!("{status} (was {})", alert.previous_status),
@@ -170,9 +172,9 @@ fn statistics(tally: Tally) -> Vec<(&'static str, String)> {
     counters.map(|(label, count)| (label, count.to_string())).into()
 }
 
-/// How long the incident was that a recovery ends.
+/// How long the incident was that a recovery ends, or is that a reminder is of.
 fn lasted(alert: &Alert) -> Option<String> {
-    let incident = alert.incident.filter(|_| alert.event == Event::Recovery)?;
+    let incident = alert.incident.filter(|_| matches!(alert.event, Event::Recovery | Event::Reminder))?;
     Some(span(incident.duration(alert.at)))
 }
 
@@ -240,6 +242,7 @@ mod tests {
         let (at, status, previous_status, incident) = match event {
             Event::Fail => (BEGAN, Status::Fail, Status::Pass, Some(incident)),
             Event::Recovery => (recovered, Status::Pass, Status::Fail, Some(incident.end(recovered))),
+            Event::Reminder => (recovered, Status::Fail, Status::Fail, Some(incident)),
             Event::Test => (BEGAN, Status::Pass, Status::Pass, None),
         };
         let tally = Tally {
@@ -261,6 +264,11 @@ mod tests {
     fn failed() -> Alert {
         let outcome = outcome(Some(Cause::Connect), "connection refused by 127.0.0.1:81");
         alert(Event::Fail, "Google Dot COM", outcome)
+    }
+
+    fn reminded() -> Alert {
+        let outcome = outcome(Some(Cause::Connect), "connection refused by 127.0.0.1:81");
+        alert(Event::Reminder, "Google Dot COM", outcome)
     }
 
     fn recovered() -> Alert {
@@ -287,6 +295,7 @@ mod tests {
     fn the_text_of_each_event() {
         insta::assert_snapshot!("text_fail", message(failed()).text);
         insta::assert_snapshot!("text_recovery", message(recovered()).text);
+        insta::assert_snapshot!("text_reminder", message(reminded()).text);
         insta::assert_snapshot!("text_test", message(tried()).text);
     }
 
@@ -294,6 +303,7 @@ mod tests {
     fn the_page_of_each_event() {
         insta::assert_snapshot!("html_fail", message(failed()).html);
         insta::assert_snapshot!("html_recovery", message(recovered()).html);
+        insta::assert_snapshot!("html_reminder", message(reminded()).html);
         insta::assert_snapshot!("html_test", message(tried()).html);
     }
 

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use rustls::{RootCertStore, pki_types::CertificateDer};
 use serde_json::{Map, Value};
 use skypunch_actors::{
-    domain::{Fault, NotifierDefinition, Params, Secret, text},
+    domain::{Fault, NotifierDefinition, NotifierOptions, Params, Secret, text},
     port::{Clock, SinkBuilder, SinkFactory},
 };
 
@@ -125,8 +125,10 @@ impl SinkFactory for Sinks {
         if file.is_none() && built_in.is_none() {
             return Err(vec![self.unknown(&definition.kind)]);
         }
-        let object = read_options(definition.options.as_ref()).map_err(|fault| vec![fault])?;
-        let mut options = Fields::of(&object);
+        let mut object = read_options(definition.options.as_ref()).map_err(|fault| vec![fault])?;
+        // Those of the core are read there.
+        object.retain(|key, _| !NotifierOptions::KEYS.contains(&key.as_str()));
+        let mut options = Fields::of(&object).knowing(NotifierOptions::KEYS);
         let built = match (built_in, file) {
             (Some(kind), _) => (kind.prepare)(self, definition, params, &mut options),
             (None, Some(kind)) => template::prepare(self, kind, definition, params, &mut options),

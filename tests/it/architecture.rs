@@ -23,10 +23,11 @@ const ACTORS: [&str; 8] =
 const CHILDREN: [(&str, &str); 1] = [("supervisor", "target")];
 
 /// What the core is made of: nothing that speaks HTTP, SQL or mail, or reads a configuration.
-const CORE_CRATES: [&str; 11] = [
+const CORE_CRATES: [&str; 12] = [
     "actix",
     "async-trait",
     "futures-util",
+    "jiff",
     "log",
     "serde",
     "serde_json",

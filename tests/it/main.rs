@@ -33,6 +33,7 @@ mod sink;
 mod store;
 mod support;
 mod systemd;
+mod telling;
 mod tweet;
 mod upgrade;
 mod web;

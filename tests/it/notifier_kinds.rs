@@ -34,6 +34,9 @@ fn notification(event: Event) -> Notification {
         Event::Recovery => {
             (Status::Pass, Some(begun.end(at + Duration::from_secs(90))), Outcome::pass("200 OK"))
         }
+        Event::Reminder => {
+            (Status::Fail, Some(begun), Outcome::fail(Cause::Connect, "connection refused by ::1:81"))
+        }
         Event::Test => (Status::New, None, Outcome::pass("this is a test")),
     };
     let target = TargetDefinition::new("Zürich", "http://localhost:81/").read(TargetId(8)).0;

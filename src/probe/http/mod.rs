@@ -100,7 +100,15 @@ impl Look for Probe {
 
     fn look<'a>(&'a self, progress: &'a mut Progress) -> LocalBoxFuture<'a, Result<String, Failure>> {
         let secrets = self.secrets.clone();
-        Box::pin(self.judge(Sight { progress, secrets, expiring: None, refused: false, redirected: false }))
+        let sight = Sight { progress, secrets, expiring: None, refused: false, redirected: false };
+        Box::pin(async move {
+            let found = self.judge(sight).await;
+            if let (Err(_), Some(keeper)) = (&found, &self.keeper) {
+                // A failure is confirmed on a connection of its own.
+                keeper.clear();
+            }
+            found
+        })
     }
 }
 
