@@ -46,4 +46,4 @@ pub use target::{
     FREQUENCY, NAME_MAX, TEXT_MAX, TIMEOUT, Target, TargetDefinition, TargetId, TargetOptions, TargetRow,
     TargetState, URL_MAX,
 };
-pub use timeline::{Slot, Stretch, recent, stretches};
+pub use timeline::{Slot, Stretch, recent, stretches, unseen};

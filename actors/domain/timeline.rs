@@ -139,6 +139,13 @@ pub fn recent(results: &[RawResult], until: OffsetDateTime, most: usize) -> Vec<
     slots
 }
 
+/// The newest `most` slots of a gap, of a target that is due every `frequency`.
+pub fn unseen(gap: &Stretch, frequency: Duration, most: usize) -> Vec<Slot<'static>> {
+    let due = ((gap.end - gap.start).as_seconds_f64() / frequency.as_secs_f64()) as u32;
+    let newest = due.saturating_sub(u32::try_from(most).unwrap_or(u32::MAX));
+    (newest..due).map(|slot| Slot::Unseen(gap.start + frequency * slot)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -244,6 +251,14 @@ mod tests {
         assert_eq!(bar(10, &[0, 10_000, 50_000], 50, 4), "???.");
         assert_eq!(bar(1, &[0], 1_000_000_000, 3), "???");
         assert_eq!(bar(1, &[], 10, 3), "");
+    }
+
+    #[test]
+    fn a_gap_has_slots_that_nobody_looked_at() {
+        let gap = Stretch::of(NOON, NOON + Duration::from_secs(59), Rollup::default());
+        let slots = |most| unseen(&gap, Duration::from_secs(10), most);
+        assert_eq!(slots(9).len(), 5);
+        assert_eq!(slots(1), [Slot::Unseen(NOON + Duration::from_secs(40))]);
     }
 
     proptest! {

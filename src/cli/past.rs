@@ -19,8 +19,8 @@ const ID_SHOWN: usize = 18;
 /// What a target came to over time, a line a stretch, all of it together, and the newest slots.
 pub fn history(screen: Screen, history: &Value) -> String {
     let header = [
-        "Start", "Uptime", "Observed", "Done", "Late", "Skipped", "Failed", "Causes", "p50 (ms)", "p90 (ms)",
-        "p99 (ms)", "Max (ms)",
+        "Start", "Uptime", "Observed", "Done", "Late", "Skipped", "Failed", "Causes", "p50 ms", "p90 ms",
+        "p99 ms", "Max ms",
     ];
     let by = history["by"].as_str().unwrap_or_default();
     let entries = all(&history["entries"]).map(|entry| stretch(instant(entry, "start", by), entry));

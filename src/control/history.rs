@@ -6,7 +6,7 @@ use futures_util::future::try_join;
 use serde::Deserialize;
 use serde_json::Value;
 use skypunch_actors::{
-    domain::{Notification, NotifierRow, Resolution, Stretch, recent, stretches, text},
+    domain::{Notification, NotifierRow, Resolution, Stretch, recent, stretches, text, unseen},
     historian::{GetHistory, GetIncidents, GetNotifications, GetResults},
     notifier::RetryNow,
     persister::Resend,
@@ -16,7 +16,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    api::{Api, OfTarget, Reference, ask, refused},
+    api::{Api, OfTarget, ask, refused},
+    find::Reference,
     past,
     protocol::RpcError,
 };
@@ -81,7 +82,11 @@ impl Api {
         let stretches = stretches(&entries.map_err(refused)?, by, from, until, frequency);
         let results = results.map_err(refused)?;
         let sum = Stretch::sum(&stretches, by.start_of(from), until);
-        Ok(past::history(&row, by, &stretches, &sum, &recent(&results, until, RECENT)).into())
+        let mut slots = recent(&results, until, RECENT);
+        if let (true, Some(gap)) = (slots.is_empty(), stretches.last().filter(|last| last.is_gap())) {
+            slots = unseen(gap, frequency, RECENT);
+        }
+        Ok(past::history(&row, by, &stretches, &sum, &slots).into())
     }
 
     pub(super) async fn incidents(&self, asked: OfTarget) -> Result<Value, RpcError> {
@@ -171,8 +176,8 @@ fn again(row: &NotificationRow, notifiers: &[NotifierRow]) -> Result<Notificatio
 /// What a history of this length is summed up by, unless somebody says.
 fn resolution_of(since: Duration) -> Resolution {
     match since.as_secs().div_ceil(60 * 60) {
-        ..=3 => Resolution::Minute,
-        ..=168 => Resolution::Hour,
+        0..=3 => Resolution::Minute,
+        4..=168 => Resolution::Hour,
         _ => Resolution::Day,
     }
 }
@@ -307,7 +312,9 @@ mod tests {
         let told = call(&mut client, "targets.history", json!({"target": 1})).await.unwrap();
         assert_eq!(told["entries"].as_array().unwrap().len(), 1);
         assert_eq!((&told["total"]["uptime"], &told["total"]["observed"]), (&Value::Null, &json!(0.0)));
-        assert_eq!((&told["by"], &told["recent"]), (&json!("hour"), &json!([])));
+        let slots = told["recent"].as_array().unwrap();
+        assert_eq!((&told["by"], slots.len()), (&json!("hour"), RECENT));
+        assert!(slots.iter().all(|slot| slot["status"] == "UNKNOWN"));
     }
 
     #[actix::test]

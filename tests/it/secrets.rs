@@ -41,6 +41,9 @@ async fn nothing_that_the_program_writes_holds_a_planted_secret() {
                ('mail', 'SMTP', 'a@example.org', 'server=127.0.0.1,port=9,security=none,user=u,password={MARK}-mail'),
                ('torn', 'SMTP', 'a@example.org', '{MARK}-torn'),
                ('dead', 'WEBHOOK', 'http://127.0.0.1:9/{MARK}-path?token={MARK}-query', 'secret={MARK}-signing'),
+               ('telegram', 'TELEGRAM', '7', 'endpoint=http://127.0.0.1:9,token=7:{MARK}-token'),
+               ('slack', 'SLACK', 'http://127.0.0.1:9/services/{MARK}-path', ''),
+               ('tweet', 'TWEET', '', 'endpoint=http://127.0.0.1:9/,consumer_key={MARK}-a,consumer_secret={MARK}-b,access_token={MARK}-c,access_token_secret={MARK}-d'),
                ('hook', 'WEBHOOK', 'http://127.0.0.1:{hook}/{MARK}-path', 'secret={MARK}-signing');",
             file = file.display(),
             hook = hook.port(),
@@ -55,12 +58,19 @@ async fn nothing_that_the_program_writes_holds_a_planted_secret() {
         written.push(request.split_once("\r\n").unwrap().1.to_owned());
     }
     let names = ["plain", "env", "file", "torn", "json", "url", "options"];
-    let mut commands: Vec<Vec<&str>> =
-        vec![vec!["targets"], vec!["notifiers"], vec!["status"], vec!["check"], vec!["export"]];
+    let lists = ["targets", "notifiers", "notifications", "status", "check", "export"];
+    let mut commands: Vec<Vec<&str>> = lists.map(|list| vec![list]).into();
     commands.extend(names.map(|name| vec!["targets", name]));
-    commands.extend(names.map(|name| vec!["targets", name, "test"]));
-    commands.extend(["mail", "torn", "dead", "hook"].map(|name| vec!["notifiers", name]));
-    commands.extend(["mail", "torn", "dead"].map(|name| vec!["notifiers", name, "test"]));
+    for action in ["test", "history", "incidents"] {
+        commands.extend(names.map(|name| vec!["targets", name, action]));
+    }
+    let sent = home.json(&["notifications"]);
+    let ids: Vec<&str> = sent.as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap()).collect();
+    assert!(!ids.is_empty());
+    commands.extend(ids.iter().map(|id| vec!["notifications", id]));
+    let told = ["mail", "torn", "dead", "telegram", "slack", "tweet"];
+    commands.extend(told.iter().chain(&["hook"]).map(|name| vec!["notifiers", name]));
+    commands.extend(told.map(|name| vec!["notifiers", name, "test"]));
     for command in &commands {
         for format in [&[][..], &["--json"]] {
             let said = home.skypunch_beside(&[command, format].concat()).await;
