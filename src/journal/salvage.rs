@@ -6,6 +6,7 @@
 use std::{
     collections::BTreeSet,
     fs, io,
+    ops::Range,
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
@@ -22,7 +23,7 @@ use super::{
 };
 
 /// How many keys in a row are tried one by one where the way along them is broken.
-const GUESSED: usize = 10_000;
+const GUESSED: i64 = 10_000;
 
 const SELECT_BATCH: &str = "SELECT number, results, format, checksum, body FROM batches WHERE number = ?1";
 
@@ -70,10 +71,10 @@ pub(super) fn salvage(
     fs::rename(new_path(directory), connect::path(directory))?;
     sync(directory)?;
     let Saved { batches, notifications, unreadable, whole } = saved;
-    let lost = if whole { format!("{unreadable}") } else { format!("{unreadable} or more") };
+    let beside = if whole { "" } else { ", beside what cannot even be counted" };
     error!(
         "the journal was damaged: {batches} batches and {notifications} undelivered notifications were saved, \
-         {lost} could not be read; the damaged file is kept as {}",
+         {unreadable} could not be read{beside}; the damaged file is kept as {}",
         kept.display()
     );
     Ok(())
@@ -132,21 +133,33 @@ fn graft(directory: &Path, new: &Path) -> Option<()> {
     damaged.write_all_at(&page, 0).ok()
 }
 
-/// The keys of a table as far as the way along them leads, from both ends, and whether that is all of them. Of
-/// what lies between, where it is broken, some are guessed.
-fn keys(from: &Connection, table: &str, key: &str) -> (BTreeSet<i64>, bool) {
+/// The keys of a table.
+struct Keys {
+    /// Those that are there for certain, as far as the way along them leads from both ends.
+    known: BTreeSet<i64>,
+    /// Some that may lie between, where it is broken; `None` is a way that is whole.
+    guessed: Option<Range<i64>>,
+}
+
+impl Keys {
+    fn all(&self) -> BTreeSet<i64> {
+        self.known.iter().copied().chain(self.guessed.iter().cloned().flatten()).collect()
+    }
+}
+
+fn keys(from: &Connection, table: &str, key: &str) -> Keys {
     let mut up = BTreeSet::new();
     if walk(from, table, key, "ASC", &mut up).is_ok() {
-        return (up, true);
+        return Keys { known: up, guessed: None };
     }
     let mut down = BTreeSet::new();
     // It breaks as the other did, after what can be read.
     walk(from, table, key, "DESC", &mut down).ok();
     let (low, high) = (up.last().copied(), down.first().copied());
     up.append(&mut down);
-    let between = low.map_or(0, |low| low + 1)..high.unwrap_or(i64::MAX);
-    up.extend(between.take(GUESSED));
-    (up, false)
+    let first = low.map_or(0, |low| low.saturating_add(1));
+    let end = high.unwrap_or(i64::MAX).min(first.saturating_add(GUESSED));
+    Keys { known: up, guessed: Some(first..end) }
 }
 
 fn walk(
@@ -168,11 +181,11 @@ fn walk(
 
 /// Copies the batches that are whole, and tells the greatest number.
 fn copy_batches(from: &Connection, to: &Connection, saved: &mut Saved) -> Result<u64, Failure> {
-    let (numbers, whole) = keys(from, "batches", "number");
-    saved.whole &= whole;
+    let numbers = keys(from, "batches", "number");
+    saved.whole &= numbers.guessed.is_none();
     let mut last = 0;
     let mut put = to.prepare(stored::PUT_BATCH)?;
-    for &number in &numbers {
+    for number in numbers.all() {
         match from.query_row(SELECT_BATCH, [number], StoredBatch::read) {
             Ok(stored) if stored.is_whole() => {
                 last = stored.number;
@@ -180,8 +193,7 @@ fn copy_batches(from: &Connection, to: &Connection, saved: &mut Saved) -> Result
                 put.execute((number, results.cast_signed(), format, checksum, body))?;
                 saved.batches += 1;
             }
-            Err(rusqlite::Error::QueryReturnedNoRows) => {}
-            Ok(_) | Err(_) => saved.unreadable += 1,
+            Ok(_) | Err(_) => saved.unreadable += u64::from(numbers.known.contains(&number)),
         }
     }
     Ok(last)
@@ -204,16 +216,17 @@ fn copy_marks(from: &Connection, to: &Connection) -> Result<(), Failure> {
 
 /// Copies what is undelivered. Where not all of that can be read, what the batches tell of it comes first.
 fn copy_outbox(from: &Connection, to: &Connection, saved: &mut Saved) -> Result<(), Failure> {
-    let (places, mut whole) = keys(from, "outbox", "place");
+    let places = keys(from, "outbox", "place");
+    let mut whole = places.guessed.is_none();
     let mut found = Vec::new();
-    for place in places {
+    for place in places.all() {
         match from.query_row(SELECT_NOTIFICATION, [place], StoredNotification::read) {
             Ok(stored) if stored.is_whole() => found.push(stored),
-            Err(rusqlite::Error::QueryReturnedNoRows) => {}
-            Ok(_) | Err(_) => {
+            Ok(_) | Err(_) if places.known.contains(&place) => {
                 saved.unreadable += 1;
                 whole = false;
             }
+            Ok(_) | Err(_) => {}
         }
     }
     if !whole {
