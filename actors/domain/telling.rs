@@ -250,7 +250,7 @@ mod tests {
     fn what_makes_no_sense_is_named() {
         assert!(fault(r#"{"events": ["RECOVERY"]}"#).contains("only who is told of FAIL"));
         assert!(fault(r#"{"events": ["PASS"]}"#).contains("events are FAIL"));
-        assert!(fault(r#"{"quiet_hours": {"from": "22", "until": "07:00"}}"#).contains("written 22:00"));
+        assert!(fault(r#"{"quiet_hours": {"from": "ten", "until": "07:00"}}"#).contains("written 22:00"));
         assert!(fault(r#"{"quiet_hours": {"from": "07:00", "until": "07:00"}}"#).contains("the same"));
         let mars = r#"{"quiet_hours": {"from": "22:00", "until": "07:00", "zone": "Mars/Olympus"}}"#;
         assert!(fault(mars).contains("zone is a name"));

@@ -13,6 +13,7 @@
 //! behind is found in the journal again. A notification is forgotten here only when its end is durable, so a scan
 //! never takes up what was delivered.
 
+mod message;
 mod queue;
 mod worker;
 
@@ -27,7 +28,10 @@ use futures_util::future::join_all;
 use log::{error, warn};
 use uuid::Uuid;
 
-use self::worker::{Attempted, Deliver, Hurry, Post, Refit, SinkWorker, Withdraw};
+use self::{
+    message::{Attempted, Deliver, Hurry, Refit, Withdraw},
+    worker::{Post, SinkWorker},
+};
 use crate::{
     domain::{
         Delivery, DeliveryState, NotificationNews, NotifierDefinition, NotifierId, NotifierOptions,
@@ -777,6 +781,8 @@ mod tests {
         seconds(59).await;
         assert!(house.delivered_to("ops").is_empty());
         assert_eq!(house.notifier.send(Drain).await.unwrap(), 2);
+        let news = NotificationNews::withdrawn(NotifierId(1), house.clock.now());
+        house.outbox.send(DeliveryChanged { id: first, news }).await.unwrap();
         let withdrawn = vec![(NotifierId(1), first)];
         house.notifier.send(Announced { withdrawn, ..Announced::default() }).await.unwrap();
         seconds(2).await;

@@ -26,11 +26,14 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::queue::{Queue, Waiting, name};
+use super::{
+    message::{Attempted, Deliver, Hurry, Refit, Withdraw},
+    queue::{Queue, Waiting, name},
+};
 use crate::{
-    domain::{Alert, Backoff, Delivery, DeliveryState, Fault, NotifierId, NotifierOptions, Parcel, text},
+    domain::{Alert, Backoff, Delivery, DeliveryState, Fault, NotifierId, text},
     lifecycle::{ChildExited, Drain, Stop},
-    port::{Clock, Receipt, Sink, SinkBuilder, SinkError},
+    port::{Clock, Receipt, Sink, SinkError},
 };
 
 /// How long one attempt may take.
@@ -41,45 +44,6 @@ const BACKOFF: Backoff = Backoff { first: Duration::from_secs(2), longest: Durat
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60 * 60);
 /// After so many failed attempts in a row the receiver is taken to be down for all.
 const FAILURES: u32 = 3;
-
-/// Deliver this, after what the same target had to tell before.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Deliver(pub Parcel);
-
-/// Deliver through this sink from now on, or not at all while the row is at fault.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Refit {
-    /// How the notifier is called in the log.
-    pub label: String,
-    /// What it wants to be told when.
-    pub wishes: NotifierOptions,
-    /// Its sink, or what is wrong with its row.
-    pub sink: Result<SinkBuilder, Vec<Fault>>,
-}
-
-/// Try this one now, whatever its notifier wants, and whatever else is held by nothing but a back-off.
-#[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "()")]
-pub struct Hurry(pub Uuid);
-
-/// Do not deliver this any more.
-#[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "()")]
-pub struct Withdraw(pub Uuid);
-
-/// The delivery of a notification came further.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Attempted {
-    /// Whom it is for.
-    pub notifier: NotifierId,
-    /// Which.
-    pub id: Uuid,
-    /// How far it has come.
-    pub delivery: Delivery,
-}
 
 /// How long a notification is tried that is too old already when it comes: it waited for a daemon, or somebody
 /// wants it sent again.

@@ -333,7 +333,8 @@ mod tests {
         let failed = || store.target(TargetId(1)).state.tally.fail_count;
         wait_until("probes are counted", || failed() >= 2).await;
         faults.set(Fault::Panics);
-        wait_until("the persister dies", || !socket.exists()).await;
+        let died = Instant::now() + Duration::from_millis(1_500);
+        wait_until("the persister dies, and is seen to", || Instant::now() > died).await;
         faults.set(Fault::None);
         let counted = failed();
         wait_until("probes are counted again", || failed() > counted + 2).await;

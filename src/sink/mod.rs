@@ -209,7 +209,10 @@ mod tests {
             };
             assert_eq!(
                 faults(r#"{"nonsense":1}"#),
-                format!("options: unknown option `nonsense`: known are {known}")
+                format!(
+                    "options: unknown option `nonsense`: known are {}, {known}",
+                    NotifierOptions::KEYS.join(", ")
+                )
             );
             assert_eq!(faults(" {} "), "");
             assert_eq!(faults("null"), "");
