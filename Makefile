@@ -17,7 +17,7 @@ AS_ROOT := $(if $(filter-out 0,$(shell id -u)),CARGO_TARGET_$(shell rustc -vV | 
 
 SKYPUNCH := target/debug/skypunch --state-dir target/run
 
-.PHONY: help run build release test test-faults check ci bench fuzz bless fmt deps packages tools nextest install clean
+.PHONY: help run build release test test-faults check ci bench fuzz bless fmt deps packages tools nextest previous install clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
@@ -41,8 +41,15 @@ test: packages nextest ## Run all tests; installs the servers they need
 	$(AS_ROOT) cargo nextest run --workspace
 	cargo test --workspace --doc --quiet
 
-test-faults: packages nextest ## Break everything for as long as it takes to be sure: half an hour
-	SKYPUNCH_TEST_FAULTS=long $(AS_ROOT) cargo nextest run --workspace --profile faults
+test-faults: packages nextest previous ## Break everything for as long as it takes to be sure: an hour
+	SKYPUNCH_TEST_FAULTS=long SKYPUNCH_TEST_PREVIOUS='$(CURDIR)/target/previous/build/debug/skypunch' \
+	  $(AS_ROOT) cargo nextest run --workspace --profile faults
+
+previous: # The commit before this one, whose state this one must take over.
+	@git worktree prune
+	@[ -d target/previous/source ] || git worktree add --force --detach target/previous/source HEAD~1
+	git -C target/previous/source checkout --quiet --detach "$$(git rev-parse HEAD~1)"
+	cargo build --manifest-path target/previous/source/Cargo.toml --target-dir target/previous/build
 
 check: tools ## Look at the code without running it
 	cargo fmt --all --check

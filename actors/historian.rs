@@ -19,11 +19,11 @@ use time::OffsetDateTime;
 use tokio::{sync::Mutex, time::sleep};
 
 use crate::{
-    deadline::within_deadline,
     domain::{RawResult, Resolution, Retention, Rollup, TargetId, minutes, text},
     lifecycle::Drain,
     port::{
         Clock, IncidentRow, Journal, Kept, NotificationFilter, NotificationRow, Store, StoreError, Targets,
+        within_deadline,
     },
     query::GetProgress,
 };

@@ -35,7 +35,6 @@
 //!
 //! The control socket and the web server ask the rest, each message declared by who hears it.
 
-mod deadline;
 pub mod domain;
 pub mod event;
 pub mod historian;

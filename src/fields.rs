@@ -89,8 +89,11 @@ impl<'a> Fields<'a> {
         let unknown = self.object.into_iter().flat_map(Map::keys);
         for key in unknown.filter(|key| !self.known.contains(&key.as_str())) {
             let key = skypunch_actors::domain::text::reason(key);
-            let known = self.known.join(", ");
-            self.faults.push(format!("unknown option `{}{key}`: known are {known}", self.path));
+            let known = match self.known.join(", ") {
+                none if none.is_empty() => "there are none".to_owned(),
+                known => format!("known are {known}"),
+            };
+            self.faults.push(format!("unknown option `{}{key}`: {known}", self.path));
         }
         self.faults
     }
@@ -126,5 +129,7 @@ mod tests {
         let mut fields = Fields::at("tls", &value);
         assert_eq!(fields.take::<bool>("verify", "true or false"), None);
         assert_eq!(fields.finish(), ["`tls` must be an object"]);
+        let value = json!({"a": 1});
+        assert_eq!(Fields::of(value.as_object().unwrap()).finish(), ["unknown option `a`: there are none"]);
     }
 }

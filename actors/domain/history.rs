@@ -405,7 +405,7 @@ mod tests {
             tls_us: None,
             ttfb_us: None,
             total_us,
-            late: total_us % 2 == 0,
+            late: total_us.is_multiple_of(2),
             skipped: total_us % 3,
             frequency_s: 1,
         }

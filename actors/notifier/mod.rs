@@ -13,6 +13,7 @@
 //! behind is found in the journal again. A notification is forgotten here only when its end is durable, so a scan
 //! never takes up what was delivered.
 
+mod queue;
 mod worker;
 
 use std::{

@@ -11,7 +11,6 @@
 //! nothing waits for each other, unless the receiver is down for all of them, or asked for a pause.
 
 use std::{
-    collections::{HashSet, VecDeque},
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     sync::Arc,
@@ -27,8 +26,9 @@ use tokio::{
 };
 use uuid::Uuid;
 
+use super::queue::{Queue, Waiting, name};
 use crate::{
-    domain::{Backoff, Delivery, DeliveryState, Event, Fault, Notification, NotifierId, Parcel, text},
+    domain::{Backoff, Delivery, DeliveryState, Fault, NotifierId, Parcel, text},
     lifecycle::{ChildExited, Drain, Stop},
     port::{Clock, Receipt, Sink, SinkBuilder, SinkError},
 };
@@ -78,16 +78,6 @@ pub struct Attempted {
 /// wants it sent again.
 const LAST_CHANCE: Duration = Duration::from_secs(10 * 60);
 
-/// A notification that waits.
-#[derive(Debug)]
-struct Waiting {
-    parcel: Parcel,
-    /// When it is given up.
-    expires: Instant,
-    /// When it may be tried.
-    due: Instant,
-}
-
 /// What a worker needs for its life.
 pub struct Post {
     /// The notifier.
@@ -108,7 +98,7 @@ pub struct Post {
 pub struct SinkWorker {
     post: Post,
     sink: Result<Rc<dyn Sink>, String>,
-    queue: VecDeque<Waiting>,
+    queue: Queue,
     /// Failed attempts in a row, whatever they were about.
     failures: u32,
     /// The receiver is left alone until then.
@@ -124,7 +114,7 @@ impl SinkWorker {
         Self {
             post,
             sink: Err("it was not made yet".to_owned()),
-            queue: VecDeque::new(),
+            queue: Queue::default(),
             failures: 0,
             rests_until: None,
             attempting: false,
@@ -157,10 +147,11 @@ impl SinkWorker {
             return;
         }
         self.expire();
-        if self.queue.is_empty() {
+        let now = Instant::now();
+        let Some((at, due)) = self.queue.next(now) else {
             self.answer_drain();
             return;
-        }
+        };
         let sink = match &self.sink {
             Ok(sink) => sink.clone(),
             // Whoever mends the row wants what waited to be told.
@@ -172,8 +163,6 @@ impl SinkWorker {
                 return;
             }
         };
-        let now = Instant::now();
-        let (at, due) = self.first_due(now);
         let due = self.rests_until.map_or(due, |rest| rest.max(due));
         if due > now {
             self.next_after(due - now, ctx);
@@ -182,21 +171,8 @@ impl SinkWorker {
         self.attempt(at, sink, ctx);
     }
 
-    /// The notification whose turn it is, and when that is: the first of its target that is due the soonest.
-    fn first_due(&self, now: Instant) -> (usize, Instant) {
-        let mut earlier = HashSet::new();
-        let firsts = self
-            .queue
-            .iter()
-            .enumerate()
-            .filter(|(_, waiting)| earlier.insert(waiting.parcel.notification.alert.target.id));
-        // Of those that are due already, the oldest.
-        let first = firsts.map(|(at, waiting)| (at, waiting.due.max(now))).min_by_key(|&(at, due)| (due, at));
-        first.expect("the queue is not empty")
-    }
-
     fn attempt(&mut self, at: usize, sink: Rc<dyn Sink>, ctx: &mut Context<Self>) {
-        let notification = self.queue[at].parcel.notification.clone();
+        let notification = self.queue.at(at).parcel.notification.clone();
         let id = notification.id;
         self.change(at, |delivery| delivery.state = DeliveryState::Sending);
         let attempt = async move { sink.deliver(&notification).await };
@@ -210,14 +186,14 @@ impl SinkWorker {
             });
             let result =
                 result.unwrap_or_else(|_panic| transient("skypunch failed: the sink panicked".to_owned()));
-            let at = actor.queue.iter().position(|waiting| waiting.parcel.notification.id == id);
+            let at = actor.queue.place_of(id);
             actor.judge(at.expect("what is attempted stays in the queue"), result);
             actor.next(ctx);
         }));
     }
 
     fn judge(&mut self, at: usize, result: Result<Receipt, SinkError>) {
-        self.queue[at].parcel.delivery.attempts += 1;
+        self.queue.at(at).parcel.delivery.attempts += 1;
         match result {
             Ok(receipt) => {
                 self.rest_after(0, None);
@@ -244,7 +220,7 @@ impl SinkWorker {
     }
 
     fn retry(&mut self, at: usize, reason: &str) {
-        let waiting = &mut self.queue[at];
+        let waiting = self.queue.at(at);
         let attempts = waiting.parcel.delivery.attempts;
         let chance = waiting.parcel.notification.id.as_u64_pair().1.wrapping_mul(attempts.into());
         waiting.due = Instant::now() + BACKOFF.wait(attempts, chance);
@@ -264,7 +240,7 @@ impl SinkWorker {
     fn note_fault(&mut self, reason: &str) {
         let reason = text::reason(reason);
         for at in 0..self.queue.len() {
-            if self.queue[at].parcel.delivery.last_error.as_ref() != Some(&reason) {
+            if self.queue.at(at).parcel.delivery.last_error.as_ref() != Some(&reason) {
                 self.change(at, |delivery| delivery.last_error = Some(reason.clone()));
             }
         }
@@ -272,8 +248,8 @@ impl SinkWorker {
 
     /// Gives up what has waited too long.
     fn expire(&mut self) {
-        while let Some(at) = self.queue.iter().position(|waiting| waiting.expires <= Instant::now()) {
-            let Delivery { attempts, last_error, .. } = &self.queue[at].parcel.delivery;
+        while let Some(at) = self.queue.expired(Instant::now()) {
+            let Delivery { attempts, last_error, .. } = &self.queue.at(at).parcel.delivery;
             let last_error = last_error.as_deref().unwrap_or("it was never tried");
             let reason = format!("given up after {attempts} attempts: {last_error}");
             self.end(at, DeliveryState::Expired, &reason);
@@ -283,7 +259,7 @@ impl SinkWorker {
     /// A notification has come to its end.
     fn end(&mut self, at: usize, state: DeliveryState, answer: &str) {
         let answer = text::reason(answer);
-        let what = name(&self.queue[at].parcel.notification);
+        let what = name(&self.queue.at(at).parcel.notification);
         let label = &self.post.fit.label;
         match state {
             DeliveryState::Delivered => info!("{what} delivered to {label}: {answer}"),
@@ -298,7 +274,7 @@ impl SinkWorker {
 
     /// Changes a delivery, and tells the Notifier.
     fn change(&mut self, at: usize, change: impl FnOnce(&mut Delivery)) {
-        let parcel = &mut self.queue[at].parcel;
+        let parcel = &mut self.queue.at(at).parcel;
         change(&mut parcel.delivery);
         parcel.delivery.at = self.post.clock.now();
         let (id, delivery) = (parcel.notification.id, parcel.delivery.clone());
@@ -324,17 +300,6 @@ impl SinkWorker {
             drained.send(self.queue.len()).ok();
         }
     }
-}
-
-/// What the log calls a notification.
-fn name(notification: &Notification) -> String {
-    let alert = &notification.alert;
-    let event = match alert.event {
-        Event::Fail => "failure",
-        Event::Recovery => "recovery",
-        Event::Test => "test",
-    };
-    format!("{event} of target {} ({})", alert.target.id, text::escape_controls(&alert.target.name))
 }
 
 impl Actor for SinkWorker {
@@ -363,7 +328,7 @@ impl Handler<Deliver> for SinkWorker {
         let give_up_after = self.post.give_up_after;
         let left = give_up_after.saturating_sub(age.try_into().unwrap_or_default());
         let left = left.max(give_up_after.min(LAST_CHANCE));
-        self.queue.push_back(Waiting { parcel, expires: now + left, due: now });
+        self.queue.push(Waiting { parcel, expires: now + left, due: now });
         self.next(ctx);
     }
 }

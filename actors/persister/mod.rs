@@ -1,7 +1,8 @@
 //! Makes what happens durable: first in the journal, then in the database.
 //!
-//! - hears: [`ProbeCompleted`], [`DeliveryChanged`], [`Resend`]; [`LoadRows`], [`ListRows`], [`GetPersistence`],
-//!   [`GetProgress`], [`LoadUndelivered`], [`Listen`]; what operators change; [`Drain`]
+//! - hears: [`ProbeCompleted`], [`DeliveryChanged`], [`Resend`]; [`ListRows`], [`GetPersistence`],
+//!   [`LoadRows`](crate::query::LoadRows), [`GetProgress`](crate::query::GetProgress),
+//!   [`LoadUndelivered`](crate::query::LoadUndelivered), [`Listen`]; what operators change; [`Drain`]
 //! - says: [`Announced`] to whoever listens
 //! - owns: the journal's numbers; the batch that gathers; the newest batches that the database lacks; at most one
 //!   call of the journal and one write
@@ -18,6 +19,9 @@
 //! (a full disk) stops nothing: results are then accepted and announced at once, and gather in memory.
 
 mod ahead;
+mod answer;
+mod following;
+mod journaling;
 mod link;
 mod operator;
 mod tail;
@@ -25,29 +29,26 @@ mod tail;
 use std::{sync::Arc, time::Duration};
 
 use actix::prelude::*;
-use futures_util::future::try_join;
-use log::{error, warn};
-use tokio::sync::{OwnedRwLockReadGuard, RwLock, oneshot, watch};
+use tokio::sync::{RwLock, oneshot, watch};
 
 use self::{
-    ahead::{Ahead, bring_up_to_date},
+    ahead::Ahead,
     link::{Link, Words},
-    tail::{Entry, Tail},
+    tail::Tail,
 };
 pub use self::{
     link::Away,
     operator::{AddNotifier, AddTarget, Change, UpdateNotifier, UpdateTarget},
 };
 use crate::{
-    deadline::within_deadline,
     domain::{
-        Alert, AlertTarget, Backoff, Batch, DeliveryState, Event, Notification, NotificationNews, Parcel,
-        RawResult, Status, TargetNews, routing, text,
+        Alert, AlertTarget, Backoff, Batch, Event, Notification, NotificationNews, RawResult, TargetNews,
+        routing,
     },
     event::{Announced, DeliveryChanged, Listen, ProbeCompleted},
     lifecycle::Drain,
-    port::{Appended, Clock, Journal, JournalError, Packet, Progress, Store, StoreError},
-    query::{GetProgress, LoadRows, LoadUndelivered, Rows},
+    port::{Appended, Clock, Journal, Packet, Progress, Store, StoreError, within_deadline},
+    query::Rows,
 };
 
 /// How long a result may wait for others that go into the journal with it.
@@ -95,7 +96,7 @@ pub struct Persistence {
     pub results_dropped: u64,
     /// Rows with news that are not in the database yet.
     pub results_waiting: usize,
-    /// Enabled targets by status, in the order of [`Status::ALL`].
+    /// Enabled targets by status, in the order of [`Status::ALL`](crate::domain::Status::ALL).
     pub targets: [usize; 4],
 }
 
@@ -212,257 +213,6 @@ impl Persister {
         }));
     }
 
-    /// Has the pending batch become durable, and resolves when it has.
-    fn accept(&mut self, ctx: &mut Context<Self>) -> ResponseFuture<()> {
-        let ticket = self.ticket;
-        if self.journaling.away().is_some() {
-            self.pass_on_unkept();
-        }
-        self.hurry(ctx);
-        let mut kept = self.kept.subscribe();
-        Box::pin(async move {
-            // A persister that is gone ends the daemon.
-            kept.wait_for(|kept| *kept >= ticket).await.ok();
-        })
-    }
-
-    /// Accepts what waits although it is not durable: people are told, and targets go on.
-    fn pass_on_unkept(&mut self) {
-        self.announce(&self.pending);
-        self.kept.send_replace(self.ticket);
-        let surplus = self.pending.results.len().saturating_sub(RESULTS_MAX);
-        if surplus > 0 {
-            self.pending.results.drain(..surplus);
-            self.drop_results(surplus as u64);
-        }
-    }
-
-    fn drop_results(&mut self, dropped: u64) {
-        if dropped > 0 {
-            self.results_dropped += dropped;
-            warn!(
-                "the journal has no room for {dropped} single results: they count, but are not in the history"
-            );
-        }
-    }
-
-    /// Arms the next batch: at once if somebody is to be told.
-    fn hurry(&mut self, ctx: &mut Context<Self>) {
-        if self.append_in_flight || self.pending.is_empty() || self.tail.unkept().is_some() {
-            return;
-        }
-        if self.pending.is_weighty() || self.drained.is_some() {
-            self.append(ctx);
-        } else if self.linger.is_none() {
-            self.linger = Some(ctx.run_later(LINGER, Self::append));
-        }
-    }
-
-    /// Hands the pending batch to the journal.
-    fn append(&mut self, ctx: &mut Context<Self>) {
-        if let Some(timer) = self.linger.take() {
-            ctx.cancel_future(timer);
-        }
-        if self.append_in_flight || self.pending.is_empty() || self.tail.unkept().is_some() {
-            return;
-        }
-        self.number += 1;
-        let batch = Arc::new(std::mem::take(&mut self.pending));
-        self.ahead.add(self.number, &batch);
-        self.tail.push(self.number, self.ticket, batch);
-        self.ticket += 1;
-        self.keep(ctx);
-    }
-
-    /// Hands the newest batch to the journal, for the first time or again.
-    fn keep(&mut self, ctx: &mut Context<Self>) {
-        let Some(entry) = self.tail.unkept().filter(|_| !self.append_in_flight) else {
-            return;
-        };
-        let Entry { number, ticket, batch, .. } = entry.clone();
-        let journal = self.journal.clone();
-        self.append_in_flight = true;
-        let appended = within_deadline(async move { journal.append(number, &batch).await });
-        ctx.spawn(appended.into_actor(self).map(move |result, actor, ctx| {
-            actor.append_in_flight = false;
-            actor.appended(number, ticket, result, ctx);
-        }));
-    }
-
-    fn appended(
-        &mut self,
-        number: u64,
-        ticket: u64,
-        result: Result<Appended, JournalError>,
-        ctx: &mut Context<Self>,
-    ) {
-        let first_failure = result.is_err() && self.journaling.away().is_none();
-        self.journaling.saw(&result);
-        if let Ok(appended) = result {
-            self.journal_state = appended;
-            self.drop_results(appended.dropped);
-            self.tail.kept(number);
-        } else {
-            let wait = BACKOFF.wait(self.journaling.failures(), number);
-            ctx.run_later(wait, Self::keep);
-        }
-        // Known to the listener already are those that were announced before; it minds.
-        if let Some(batch) = self.tail.batch(number) {
-            self.announce(&batch);
-        }
-        self.kept.send_if_modified(|kept| std::mem::replace(kept, ticket.max(*kept)) < ticket);
-        if first_failure {
-            self.pass_on_unkept();
-        }
-        self.hurry(ctx);
-        if self.drained.is_some() {
-            self.flush(ctx);
-        }
-    }
-
-    /// Tells the listener of the notifications that are new in `batch`.
-    fn announce(&self, batch: &Batch) {
-        let new =
-            batch.notifications.iter().filter(|(_, news)| news.delivery.state == DeliveryState::Pending);
-        let new: Vec<_> = new
-            .filter_map(|(&id, news)| {
-                Some(Notification { id, notifier: news.notifier, alert: news.alert.clone()? })
-            })
-            .collect();
-        if let Some(listener) = self.listener.as_ref().filter(|_| !new.is_empty()) {
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "one a batch with an edge; it bounds its own queues"
-            )]
-            listener.do_send(Announced(new));
-        }
-    }
-
-    /// Begins a write if none is under way and there is something to write.
-    fn flush(&mut self, ctx: &mut Context<Self>) {
-        let Some(progress) = self.progress.filter(|_| !self.write_in_flight) else {
-            return;
-        };
-        if self.packet.is_some() {
-            self.write(ctx);
-        } else if self.tail.is_whole() {
-            // A batch of which the journal does not know yet is left to it, unless it fails.
-            self.packet = self.tail.packet(self.journal.node(), self.journaling.away().is_some());
-            match self.packet {
-                Some(_) => self.write(ctx),
-                None => self.rest(ctx),
-            }
-        } else {
-            self.write_in_flight = true;
-            let journal = self.journal.clone();
-            self.tail.begin_reading();
-            let read = within_deadline(async move { journal.read(progress.rows, READ_BYTES).await });
-            ctx.spawn(read.into_actor(self).map(|read, actor, ctx| {
-                actor.write_in_flight = false;
-                match read {
-                    Ok(batches) => actor.packet = actor.tail.packet_of(actor.journal.node(), batches),
-                    Err(error) => {
-                        error!("the journal cannot be read: {}", text::chain(&error));
-                        actor.tail.break_off();
-                    }
-                }
-                match actor.packet {
-                    Some(_) => actor.write(ctx),
-                    None if actor.tail.is_whole() => actor.flush(ctx),
-                    None => actor.rest(ctx),
-                }
-            }));
-        }
-    }
-
-    fn write(&mut self, ctx: &mut Context<Self>) {
-        let Some(packet) = self.packet.clone() else {
-            return;
-        };
-        self.write_in_flight = true;
-        self.journal.mark(packet.through);
-        let (store, turn) = (self.store.clone(), self.turn.clone());
-        let written = async move {
-            let turn = turn.write_owned().await;
-            (within_deadline(store.write(&packet)).await, turn)
-        };
-        ctx.spawn(written.into_actor(self).map(|(result, _turn), actor, ctx| {
-            actor.write_in_flight = false;
-            actor.wrote(result, ctx);
-        }));
-    }
-
-    fn wrote(&mut self, result: Result<Vec<String>, StoreError>, ctx: &mut Context<Self>) {
-        self.writing.saw(&result);
-        let Ok(refused) = result else {
-            if self.drained.is_some() {
-                self.answer_drain();
-            }
-            ctx.run_later(BACKOFF.wait(self.writing.failures(), self.number), Self::flush);
-            return;
-        };
-        for row in refused {
-            error!("the database refused news, which are lost: {row}");
-        }
-        if let Some(packet) = self.packet.take() {
-            self.ahead.remove(packet.through, &packet.batch);
-            let lost = self.tail.forget(packet.through);
-            self.drop_results(lost as u64);
-            self.progress.iter_mut().for_each(|progress| progress.rows = packet.through);
-            if let Some(rows) = &mut self.rows {
-                bring_up_to_date(Arc::make_mut(rows), &packet.batch);
-            }
-        }
-        // What the journal did not take, the database may have now.
-        self.hurry(ctx);
-        if self.drained.is_some() || !self.tail.is_whole() {
-            self.flush(ctx);
-        } else {
-            ctx.run_later(self.flush_interval, Self::flush);
-        }
-    }
-
-    /// Everything is written for now.
-    fn rest(&mut self, ctx: &mut Context<Self>) {
-        self.answer_drain();
-        ctx.run_later(self.flush_interval, Self::flush);
-    }
-
-    /// Answers who waits for the end, if what is left is durable.
-    fn answer_drain(&mut self) {
-        if self.append_in_flight || !self.pending.is_empty() || self.tail.unkept().is_some() {
-            return;
-        }
-        let left = self.waiting();
-        for waiting in self.drained.iter_mut().flat_map(std::mem::take) {
-            // Whoever waited may have left at its deadline.
-            waiting.send(left).ok();
-        }
-    }
-
-    /// The rows with everything that the database lacks.
-    fn with_news(&self, mut rows: Rows) -> Rows {
-        self.ahead.apply(&mut rows);
-        bring_up_to_date(&mut rows, &self.pending);
-        rows
-    }
-
-    fn waiting(&self) -> usize {
-        let gathered = self.pending.targets.keys().filter(|id| self.ahead.status(**id).is_none());
-        self.ahead.targets().count() + gathered.count()
-    }
-
-    fn statuses(&self) -> [usize; 4] {
-        let mut statuses = [0; 4];
-        let known = self.rows.iter().flat_map(|rows| &rows.targets);
-        for row in known.filter(|row| row.definition.enabled) {
-            let pending = self.pending.targets.get(&row.id).map(|news| news.status);
-            let status = pending.or(self.ahead.status(row.id)).unwrap_or(row.state.status);
-            statuses[Status::ALL.iter().position(|s| *s == status).unwrap_or(0)] += 1;
-        }
-        statuses
-    }
-
     /// The notifications that a result makes.
     fn route(&self, event: &ProbeCompleted) -> Vec<Notification> {
         let Some((edge, told)) = event.edge.and_then(|edge| Some((edge, Event::of(edge)?))) else {
@@ -481,16 +231,6 @@ impl Persister {
         let notifiers = self.rows.as_ref().map_or(&[][..], |rows| &rows.notifiers);
         routing::notifications(&Arc::new(alert), &event.target.options, notifiers)
     }
-}
-
-/// Reads the rows. Until the guard is dropped nothing is written, so that they fit to what is known to be ahead.
-async fn read(
-    store: Arc<dyn Store>,
-    turn: Arc<RwLock<()>>,
-) -> (Result<Rows, StoreError>, OwnedRwLockReadGuard<()>) {
-    let turn = turn.read_owned().await;
-    let both = within_deadline(try_join(store.load_targets(), store.load_notifiers())).await;
-    (both.map(|(targets, notifiers)| Rows { targets, notifiers }), turn)
 }
 
 impl Actor for Persister {
@@ -541,80 +281,6 @@ impl Handler<Listen> for Persister {
     }
 }
 
-impl Handler<LoadUndelivered> for Persister {
-    type Result = ResponseFuture<Result<Vec<Parcel>, JournalError>>;
-
-    fn handle(&mut self, LoadUndelivered { most }: LoadUndelivered, _: &mut Context<Self>) -> Self::Result {
-        let journal = self.journal.clone();
-        Box::pin(within_deadline(async move { journal.undelivered(most).await }))
-    }
-}
-
-impl Handler<LoadRows> for Persister {
-    type Result = ResponseActFuture<Self, Result<Arc<Rows>, StoreError>>;
-
-    fn handle(&mut self, _: LoadRows, _: &mut Context<Self>) -> Self::Result {
-        let mut looked = self.looked.subscribe();
-        let (store, turn) = (self.store.clone(), self.turn.clone());
-        let read = async move {
-            // A persister that is gone ends the daemon.
-            looked.wait_for(|looked| *looked).await.ok();
-            read(store, turn).await
-        };
-        Box::pin(read.into_actor(self).map(|(rows, _turn), actor, _| {
-            actor.reading.saw(&rows);
-            let rows = rows?;
-            if actor.progress.is_none() {
-                // Old states would be taken for new ones.
-                return Err(StoreError::Unavailable("the journal was not looked through yet".into()));
-            }
-            let current = Arc::new(actor.with_news(rows.clone()));
-            actor.rows = Some(Arc::new(rows));
-            Ok(current)
-        }))
-    }
-}
-
-impl Handler<ListRows> for Persister {
-    type Result = ResponseActFuture<Self, Result<Rows, StoreError>>;
-
-    fn handle(&mut self, _: ListRows, _: &mut Context<Self>) -> Self::Result {
-        if let (Some(_), Some(rows)) = (self.reading.away(), &self.rows) {
-            let rows = self.with_news(Rows::clone(rows));
-            return Box::pin(async move { Ok(rows) }.into_actor(self));
-        }
-        let read = read(self.store.clone(), self.turn.clone()).into_actor(self);
-        Box::pin(read.map(|(rows, _turn), actor, _| match (rows, &actor.rows) {
-            (Err(StoreError::Unavailable(_)), Some(known)) => Ok(actor.with_news(Rows::clone(known))),
-            (rows, _) => rows.map(|rows| actor.with_news(rows)),
-        }))
-    }
-}
-
-impl Handler<GetPersistence> for Persister {
-    type Result = Persistence;
-
-    fn handle(&mut self, _: GetPersistence, _: &mut Context<Self>) -> Persistence {
-        Persistence {
-            backend: self.store.backend(),
-            away: self.writing.away().or(self.reading.away()).cloned(),
-            journal_away: self.journaling.away().cloned(),
-            journal_bytes: self.journal_state.bytes,
-            results_dropped: self.results_dropped,
-            results_waiting: self.waiting(),
-            targets: self.statuses(),
-        }
-    }
-}
-
-impl Handler<GetProgress> for Persister {
-    type Result = Option<Progress>;
-
-    fn handle(&mut self, _: GetProgress, _: &mut Context<Self>) -> Self::Result {
-        self.progress
-    }
-}
-
 /// Makes everything durable; answers when it is, in the database too unless that is away: then with the number of
 /// rows that have news.
 impl Handler<Drain> for Persister {
@@ -639,7 +305,12 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::{Cause, Edge, Incident, Outcome, Slots, Tally, TargetDefinition, TargetId},
+        domain::{
+            Cause, DeliveryState, Edge, Incident, Outcome, Parcel, Slots, Status, Tally, TargetDefinition,
+            TargetId,
+        },
+        port::StoreError,
+        query::{LoadRows, LoadUndelivered},
         testing::{
             Collector, Fault, Faults, FaultyStore, MemoryJournal, MemoryStore, TestClock,
             fixtures::{notifier_row, target_row},

@@ -4,9 +4,8 @@ use actix::prelude::*;
 
 use super::Persister;
 use crate::{
-    deadline::within_deadline,
     domain::{NotifierDefinition, NotifierId, TargetDefinition, TargetId},
-    port::StoreError,
+    port::{StoreError, within_deadline},
 };
 
 /// An operator's change of one row.

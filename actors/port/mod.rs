@@ -1,6 +1,7 @@
 //! Ports: what the core needs from outside.
 
 mod clock;
+mod deadline;
 mod history;
 mod journal;
 mod prober;
@@ -8,6 +9,7 @@ mod sink;
 mod store;
 
 pub use clock::Clock;
+pub(crate) use deadline::within_deadline;
 pub use history::{
     History, IncidentRow, Kept, NotificationFilter, NotificationRow, RollupRow, Stale, Targets,
 };

@@ -33,6 +33,8 @@ pub enum Fault {
     Slow(Duration),
     /// Every call is done, and then fails as if the answer had been lost.
     LosesAnswers,
+    /// Every call panics, and with it whoever made it.
+    Panics,
 }
 
 /// Stands before another store.
@@ -63,6 +65,7 @@ impl FaultyStore {
                 work.await
             }
             Fault::LosesAnswers => work.await.and(Err(away())),
+            Fault::Panics => panic!("the test says so"),
         }
     }
 }

@@ -91,6 +91,7 @@ impl MemoryJournal {
             Fault::None | Fault::RefusesWrites | Fault::LosesAnswers => {}
             Fault::Unavailable => return Err(failed()),
             Fault::Hangs => pending().await,
+            Fault::Panics => panic!("the test says so"),
             Fault::Slow(wait) => tokio::time::sleep(wait).await,
         }
         let done = work(&mut self.lock());

@@ -89,7 +89,6 @@ pub fn run(settings: &Settings, terminal: Terminal) -> Result<(), RunError> {
 
 async fn serve(settings: &Settings) -> Result<(), RunError> {
     let mut signals = Signals::listen()?;
-    let mut hangup = signal(SignalKind::hangup())?;
     let journal = FileJournal::open(&settings.journal_dir(), settings.journal.max_bytes).await?;
     // A database that hangs, or that another node migrates, must not make the daemon deaf.
     let store = tokio::select! {
@@ -103,10 +102,16 @@ async fn serve(settings: &Settings) -> Result<(), RunError> {
     let kinds = Kinds::new(settings, clock.clone())?;
     let kept = Kept { store, journal: Arc::new(journal) };
     let started_at = clock.now();
+    let life = Life { settings, kept: &kept, kinds: &kinds, clock: &clock, started_at };
+    live_on(&life, signals).await
+}
+
+/// Lives one life after the other, until the daemon is told to stop or its actors die too often.
+async fn live_on(life: &Life<'_>, mut signals: Signals) -> Result<(), RunError> {
+    let mut hangup = signal(SignalKind::hangup())?;
     let mut budget = Budget::default();
     loop {
-        let life = Life { settings, kept: &kept, kinds: &kinds, clock: &clock, started_at };
-        match live(&life, &mut signals, &mut hangup).await? {
+        match live(life, &mut signals, &mut hangup).await? {
             End::Told => return Ok(()),
             End::Died(name) if budget.forgives(Instant::now()) => {
                 error!("the {name} died; every actor is started anew, and goes on from the journal");
@@ -263,5 +268,96 @@ fn raise_descriptor_limit() {
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         warn!("the limit of open files stays at {:?}: {error}", limit.current);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use skypunch_actors::{
+        domain::TargetId,
+        testing::{Fault, FaultyStore, MemoryStore, fixtures::target_row},
+    };
+    use tokio::time::{sleep, timeout};
+
+    use super::*;
+    use crate::{
+        control::Client,
+        settings::{Overrides, Surroundings},
+    };
+
+    fn settings(state_dir: &Path) -> Settings {
+        let overrides = Overrides { state_dir: Some(state_dir.to_owned()), ..Overrides::default() };
+        let loaded = Settings::load_in(&overrides, &Surroundings::default()).unwrap();
+        let mut settings = loaded.settings;
+        settings.web.listen = None;
+        settings
+    }
+
+    /// A store with one target at a port where nobody listens.
+    fn store() -> MemoryStore {
+        let store = MemoryStore::default();
+        let mut row = target_row(1, "nobody");
+        row.definition.url = skypunch_actors::domain::Secret::new("http://127.0.0.1:9/");
+        row.definition.frequency = 1;
+        store.put_target(row);
+        store
+    }
+
+    async fn wait_until(what: &str, mut look: impl FnMut() -> bool) {
+        let waited = timeout(Duration::from_secs(60), async {
+            while !look() {
+                sleep(Duration::from_millis(20)).await;
+            }
+        });
+        waited.await.unwrap_or_else(|_| panic!("waited in vain: {what}"));
+    }
+
+    #[actix::test]
+    async fn actors_that_die_are_started_anew_and_go_on_counting() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(folder.path());
+        let store = store();
+        let (faulty, faults) = FaultyStore::new(Arc::new(store.clone()));
+        let journal = FileJournal::open(&settings.journal_dir(), settings.journal.max_bytes).await.unwrap();
+        let kept = Kept { store: Arc::new(faulty), journal: Arc::new(journal) };
+        let socket = settings.daemon.socket.clone();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let kinds = Kinds::new(&settings, clock.clone()).unwrap();
+        let lives = actix::spawn(async move {
+            let started_at = clock.now();
+            let life = Life { settings: &settings, kept: &kept, kinds: &kinds, clock: &clock, started_at };
+            live_on(&life, Signals::listen().unwrap()).await
+        });
+        let failed = || store.target(TargetId(1)).state.tally.fail_count;
+        wait_until("probes are counted", || failed() >= 2).await;
+        faults.set(Fault::Panics);
+        wait_until("the persister dies", || !socket.exists()).await;
+        faults.set(Fault::None);
+        let counted = failed();
+        wait_until("probes are counted again", || failed() > counted + 2).await;
+        let status = store.target(TargetId(1)).state;
+        assert_eq!((status.tally.repeated_fails, status.incident.is_some()), (status.tally.fail_count, true));
+        let mut client = Client::connect(&socket).await.unwrap();
+        client.call("stop", &serde_json::Map::new(), &mut |_| ()).await.unwrap();
+        assert!(lives.await.unwrap().is_ok());
+    }
+
+    #[actix::test]
+    async fn actors_that_die_again_and_again_end_the_daemon() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(folder.path());
+        let (faulty, faults) = FaultyStore::new(Arc::new(store()));
+        faults.set(Fault::Panics);
+        let journal = FileJournal::open(&settings.journal_dir(), settings.journal.max_bytes).await.unwrap();
+        let kept = Kept { store: Arc::new(faulty), journal: Arc::new(journal) };
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let kinds = Kinds::new(&settings, clock.clone()).unwrap();
+        let started_at = clock.now();
+        let life = Life { settings: &settings, kept: &kept, kinds: &kinds, clock: &clock, started_at };
+        let ended =
+            timeout(Duration::from_secs(120), live_on(&life, Signals::listen().unwrap())).await.unwrap();
+        assert!(matches!(ended, Err(RunError::CoreDied("persister"))), "{ended:?}");
     }
 }

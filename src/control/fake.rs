@@ -33,7 +33,7 @@ use time::{OffsetDateTime, macros::datetime};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::{Actors, Api, DaemonActors, Public};
+use super::{Actors, Api, Client, DaemonActors, Public};
 
 /// A store and a daemon in one.
 #[derive(Default)]
@@ -71,6 +71,11 @@ impl SinkFactory for Kinds {
         }
         Ok(Box::new(|| unreachable!("the fake tester delivers nothing")))
     }
+}
+
+/// A client of the methods of a daemon, without a socket.
+pub fn daemon() -> Client {
+    Client::in_process(Fake::populated().daemon().0)
 }
 
 impl Fake {

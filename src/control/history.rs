@@ -16,7 +16,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    api::{Api, OfTarget, Reference, ask, refused},
+    api::{Api, OfTarget, ask, refused},
+    find::Reference,
     past,
     protocol::RpcError,
 };

@@ -5,6 +5,7 @@
 //! | `protocol` | JSON-RPC 2.0, one object a line |
 //! | `api` | the methods; the only one here who knows the actors |
 //! | `history` | those of them that tell the past |
+//! | `find` | which row is meant |
 //! | `columns` | a row as it is given |
 //! | `definitions`, `export` | all rows as a file has them, both ways |
 //! | `view` | rows and states as JSON objects |
@@ -20,6 +21,7 @@ mod definitions;
 mod export;
 #[cfg(test)]
 mod fake;
+mod find;
 mod history;
 mod past;
 mod pidfile;

@@ -12,7 +12,7 @@ use tokio::{
 
 use super::{
     BindError, CallError, Client, ConnectError, LINE_MAX, Server, ServerHandle,
-    fake::Fake,
+    fake::{Fake, daemon},
     server::{Limits, serve_one},
 };
 
@@ -36,11 +36,6 @@ async fn code(client: &mut Client, method: &str, with: Value) -> (i32, String) {
         Err(CallError::Refused(error)) => (error.code, error.message),
         other => panic!("{method} was not refused: {other:?}"),
     }
-}
-
-/// The methods of a daemon, without a socket.
-fn daemon() -> Client {
-    Client::in_process(Fake::populated().daemon().0)
 }
 
 #[actix::test]

@@ -42,6 +42,9 @@ const SELECT_UNDELIVERED: &str = "
 const PAGES_KEPT: u64 = 4_096;
 const PAGES_FREED: u64 = 512;
 
+/// Things by the numbers of their batches.
+type Numbered<T> = Vec<(u64, T)>;
+
 /// A batch on its way into the file.
 #[derive(Clone)]
 pub(super) struct Entry {
@@ -235,7 +238,7 @@ impl File {
         &self,
         after: u64,
         bytes: usize,
-    ) -> Result<(Vec<(u64, Batch)>, Vec<(u64, CodecError)>), Failure> {
+    ) -> Result<(Numbered<Batch>, Numbered<CodecError>), Failure> {
         let (mut batches, mut unreadable, mut size) = (Vec::new(), Vec::new(), 0);
         let mut select = self.connection.prepare_cached(SELECT_BATCHES)?;
         let mut rows = select.query([i64::try_from(after).unwrap_or(i64::MAX)])?;

@@ -63,6 +63,7 @@ pub(super) fn salvage(
         Failure::Io(error) => OpenError::Io(error),
         failure => OpenError::Sqlite { path: connect::path(directory), source: failure.into() },
     };
+    finish(directory)?;
     warn!("the journal is damaged: {}", text::chain(damage));
     let saved = copy(directory, known).map_err(explain)?;
     let kept = set_aside(directory)?;

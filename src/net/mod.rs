@@ -10,9 +10,9 @@
 //! # Design notes
 //!
 //! - 2026-11: awc's own connector shows neither the phases nor the certificate, takes a 1xx for the
-//!   answer and a truncated body for a whole one. So we dial ourselves (`dial`, `tls`) and awc speaks
-//!   HTTP over a stream that mends the rest (`filter`, `head`). Another client would gain little: of the 80 µs
-//!   of a probe, awc's own share is below 20.
+//!   answer and a truncated body for a whole one, and reads ahead into more memory than a server may cost. So we
+//!   dial ourselves (`dial`, `tls`), awc sends the request (`filter`), and the answer is read here (`head`, `http1`,
+//!   `chunks`). Another client would gain little: of the 80 µs of a probe, awc's own share is below 20.
 //! - 2026-11: awc is only ever given `http` URIs, for which it speaks HTTP/1 over the stream that is there.
 //!   HTTP/2 is spoken by `h2`, see `http2`. Kept connections are ours (`keep`), since awc's pool tells neither
 //!   whether one was used before nor what its handshake showed.

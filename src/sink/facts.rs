@@ -162,3 +162,46 @@ impl Facts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use serde_json::Value;
+    use skypunch_actors::domain::Event;
+
+    use super::*;
+
+    /// The names of an object's fields, with those of the objects in it.
+    fn names(value: &Value, before: &str) -> Vec<String> {
+        let fields = value.as_object().into_iter().flatten();
+        fields
+            .flat_map(|(name, value)| match value {
+                Value::Object(_) => names(value, &format!("{before}{name}.")),
+                _ => vec![format!("{before}{name}")],
+            })
+            .collect()
+    }
+
+    #[test]
+    fn templates_know_every_event() {
+        for event in [Event::Fail, Event::Recovery, Event::Test] {
+            assert!(EVENTS.contains(&event.as_str()));
+        }
+    }
+
+    #[test]
+    fn the_reference_knows_every_variable_and_no_other() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/notifiers.md");
+        let reference = fs::read_to_string(path).unwrap();
+        let (_, table) = reference.split_once("\n| variable | what |\n|---|---|\n").unwrap();
+        let rows = table.lines().take_while(|line| line.starts_with("| `"));
+        let cells = rows.filter_map(|row| row.split('|').nth(1));
+        let mut told: Vec<&str> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+        let facts = serde_json::to_value(Facts::example("FAIL")).unwrap();
+        let mut known = names(&facts, "");
+        told.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(told, known);
+    }
+}

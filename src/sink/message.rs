@@ -92,15 +92,16 @@ struct Section {
 impl View {
     /// Only what happened to what.
     fn head(alert: &Alert) -> Self {
-        let colour = match alert.event {
-            Event::Fail => "#b3261e",
-            Event::Recovery => "#146c2e",
-            Event::Test => "#475569",
+        let name = text::escape_controls(&alert.target.name);
+        let (colour, headline) = match alert.event {
+            Event::Fail => ("#b3261e", format!("{name} fails")),
+            Event::Recovery => ("#146c2e", format!("{name} works again")),
+            Event::Test => ("#475569", format!("This is a test. Nothing happened to {name}")),
         };
         Self {
             event: alert.event.as_str(),
             colour,
-            headline: headline(alert),
+            headline,
             lines: Vec::new(),
             sections: Vec::new(),
             trace: Vec::new(),
@@ -114,15 +115,6 @@ impl View {
             Section { title: "Statistics", rows: statistics(alert.tally) },
         ];
         Self { sections, trace: alert.outcome.trace.lines().collect(), ..Self::head(alert) }
-    }
-}
-
-fn headline(alert: &Alert) -> String {
-    let name = text::escape_controls(&alert.target.name);
-    match alert.event {
-        Event::Fail => format!("{name} fails"),
-        Event::Recovery => format!("{name} works again"),
-        Event::Test => format!("This is a test. Nothing happened to {name}"),
     }
 }
 
@@ -319,7 +311,8 @@ mod tests {
 
     #[test]
     fn an_own_wording_replaces_the_usual_one() {
-        let options = serde_json::json!({"template": {"title": "{{ target.name }} <b>", "text": "1 < 2\n{{ reason }}"}});
+        let template = serde_json::json!({"title": "{{ target.name }} <b>", "text": "1 < 2\n{{ reason }}"});
+        let options = serde_json::json!({ "template": template });
         let own = Own::read(&mut crate::fields::Fields::of(options.as_object().unwrap()));
         let Message { subject, text, html } =
             Message::of(&Notification::new(NotifierId(1), Arc::new(failed())), &own);

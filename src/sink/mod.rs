@@ -198,6 +198,7 @@ mod tests {
             ("SMTP", "a@example.org", "server=m", "template"),
             ("WEBHOOK", url, "", "tls"),
             ("SLACK", url, "", "template, tls"),
+            ("SES", "a@example.org", "region=x,user=u,password=p,from=b@example.org", "template"),
         ] {
             let mut definition = NotifierDefinition::new("ops", kind, address);
             let mut faults = |options: &str| {

@@ -16,19 +16,21 @@ const BASE: [&str; 7] = ["settings", "secret", "fields", "net", "logging", "own_
 
 /// The modules of `actors` that hold one actor each. They know each other's messages by what they share:
 /// `event`, `lifecycle`, `query`.
-const ACTORS: [&str; 7] = ["supervisor", "target", "persister", "logger", "notifier", "meter", "tester"];
+const ACTORS: [&str; 8] =
+    ["supervisor", "target", "persister", "historian", "logger", "notifier", "meter", "tester"];
 
 /// What an actor may know beside the shared modules: its own children.
 const CHILDREN: [(&str, &str); 1] = [("supervisor", "target")];
 
 /// What the core is made of: nothing that speaks HTTP, SQL or mail, or reads a configuration.
-const CORE_CRATES: [&str; 10] = [
+const CORE_CRATES: [&str; 11] = [
     "actix",
     "async-trait",
     "futures-util",
     "log",
     "serde",
     "serde_json",
+    "sketches-ddsketch",
     "thiserror",
     "time",
     "tokio",

@@ -2,11 +2,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
+    env, fs,
     process::Command,
+    sync::Arc,
 };
 
 use serde_json::{Value, json};
+use skypunch::sink::{Manual, Sinks};
+use skypunch_actors::testing::TestClock;
 
 use crate::{
     harness::Home,
@@ -130,5 +133,52 @@ fn the_reference_of_targets_knows_every_cause() {
     let reference = targets();
     for cause in skypunch_actors::domain::Cause::ALL {
         assert!(reference.contains(&format!("\n| `{cause}` |")), "{cause}");
+    }
+}
+
+/// The table of kinds of notifiers, as their manuals have it.
+fn table_of_kinds() -> String {
+    let row = |manual: Manual| {
+        let receiver = match manual.docs.as_str() {
+            "" => manual.title,
+            docs => format!("[{}]({docs})", manual.title),
+        };
+        let (needed, others): (Vec<_>, Vec<_>) = manual.params.iter().partition(|param| param.required);
+        let needed = needed.iter().map(|param| format!("**`{}`**", param.name));
+        let others = others.iter().map(|param| match &param.default {
+            Some(default) => format!("`{}` ({default})", param.name),
+            None => format!("`{}`", param.name),
+        });
+        let params = needed.chain(others).collect::<Vec<_>>().join(", ");
+        format!(
+            "| `{}` | {receiver} | {} | {params} | {} |\n",
+            manual.kind, manual.address.about, manual.note
+        )
+    };
+    let sinks = Sinks::new(Vec::new(), Arc::new(TestClock::default()));
+    let rows: String = sinks.manuals().into_iter().map(row).collect();
+    format!("\n| `type` | receiver | `address` | `params` | note |\n|---|---|---|---|---|\n{rows}\n")
+}
+
+#[test]
+fn the_table_of_kinds_is_made_from_them() {
+    const BEGIN: &str = "<!-- kinds -->";
+    const END: &str = "<!-- /kinds -->";
+    let path = root().join("docs/notifiers.md");
+    let reference = fs::read_to_string(&path).unwrap();
+    let (before, rest) = reference.split_once(BEGIN).unwrap();
+    let (_, after) = rest.split_once(END).unwrap();
+    let made = format!("{before}{BEGIN}\n{}{END}{after}", table_of_kinds());
+    if env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
+        fs::write(&path, &made).unwrap();
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap(), made, "`make bless` makes it anew");
+}
+
+#[test]
+fn the_reference_of_notifiers_tells_of_every_kind_that_is_no_file() {
+    let reference = fs::read_to_string(root().join("docs/notifiers.md")).unwrap();
+    for kind in skypunch::sink::built_in() {
+        assert!(reference.contains(&format!("\n### {kind}\n")), "{kind}");
     }
 }

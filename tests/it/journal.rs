@@ -33,12 +33,12 @@ use crate::repository::root;
 
 journal_contract!(file, Folder::new());
 
-/// A folder that holds a journal: in memory, since thousands of syncs take a disk minutes.
+/// A folder that holds a journal.
 struct Folder(TempDir);
 
 impl Folder {
     fn new() -> Self {
-        Self(TempDir::new_in("/dev/shm").unwrap())
+        Self(TempDir::new().unwrap())
     }
 
     fn directory(&self) -> PathBuf {

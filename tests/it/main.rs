@@ -34,5 +34,6 @@ mod store;
 mod support;
 mod systemd;
 mod tweet;
+mod upgrade;
 mod web;
 mod webhook;

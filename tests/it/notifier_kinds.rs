@@ -258,6 +258,19 @@ async fn a_receiver_that_wants_rest_is_left_alone_by_all_who_share_its_credentia
 }
 
 #[actix_rt::test]
+async fn who_shares_a_credential_waits_for_a_turn_and_loses_nothing() {
+    let server = Server::start(answer("HTTP/1.1 200 X\r\ncontent-length: 2\r\n\r\nok")).await;
+    let sinks = sinks();
+    let url = format!("http://{}/hooks/t0ken", server.address());
+    let sink = || plan_by(&sinks, &NotifierDefinition::new("ops", "slack", &url)).unwrap();
+    let (first, second) = (sink(), sink());
+    let [one, two, three] = [0; 3].map(|_| notification(Event::Fail));
+    let told = tokio::join!(first.deliver(&one), second.deliver(&two), first.deliver(&three));
+    assert!(told.0.is_ok() && told.1.is_ok() && told.2.is_ok(), "{told:?}");
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[actix_rt::test]
 async fn a_notifier_may_word_it_otherwise_and_trust_somebody_else() {
     let ca = Ca::new();
     let server = Server::start_tls(answer("HTTP/1.1 204 X\r\n\r\n"), ca.server("127.0.0.1")).await;

@@ -41,6 +41,9 @@ async fn nothing_that_the_program_writes_holds_a_planted_secret() {
                ('mail', 'SMTP', 'a@example.org', 'server=127.0.0.1,port=9,security=none,user=u,password={MARK}-mail'),
                ('torn', 'SMTP', 'a@example.org', '{MARK}-torn'),
                ('dead', 'WEBHOOK', 'http://127.0.0.1:9/{MARK}-path?token={MARK}-query', 'secret={MARK}-signing'),
+               ('telegram', 'TELEGRAM', '7', 'endpoint=http://127.0.0.1:9,token=7:{MARK}-token'),
+               ('slack', 'SLACK', 'http://127.0.0.1:9/services/{MARK}-path', ''),
+               ('tweet', 'TWEET', '', 'endpoint=http://127.0.0.1:9/,consumer_key={MARK}-a,consumer_secret={MARK}-b,access_token={MARK}-c,access_token_secret={MARK}-d'),
                ('hook', 'WEBHOOK', 'http://127.0.0.1:{hook}/{MARK}-path', 'secret={MARK}-signing');",
             file = file.display(),
             hook = hook.port(),
@@ -61,12 +64,13 @@ async fn nothing_that_the_program_writes_holds_a_planted_secret() {
     for action in ["test", "history", "incidents"] {
         commands.extend(names.map(|name| vec!["targets", name, action]));
     }
-    let told = home.json(&["notifications"]);
-    let ids: Vec<&str> = told.as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap()).collect();
+    let sent = home.json(&["notifications"]);
+    let ids: Vec<&str> = sent.as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap()).collect();
     assert!(!ids.is_empty());
     commands.extend(ids.iter().map(|id| vec!["notifications", id]));
-    commands.extend(["mail", "torn", "dead", "hook"].map(|name| vec!["notifiers", name]));
-    commands.extend(["mail", "torn", "dead"].map(|name| vec!["notifiers", name, "test"]));
+    let told = ["mail", "torn", "dead", "telegram", "slack", "tweet"];
+    commands.extend(told.iter().chain(&["hook"]).map(|name| vec!["notifiers", name]));
+    commands.extend(told.map(|name| vec!["notifiers", name, "test"]));
     for command in &commands {
         for format in [&[][..], &["--json"]] {
             let said = home.skypunch_beside(&[command, format].concat()).await;

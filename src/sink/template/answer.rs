@@ -115,7 +115,7 @@ impl Judge {
             }
         };
         let retry_after = (judged == Judged::Retry).then(|| self.wait(answer, body.as_ref(), now)).flatten();
-        let reason = find(&self.reason).map(|reason| match reason {
+        let reason = find(&self.reason).filter(|reason| !reason.is_null()).map(|reason| match reason {
             Value::String(text) => text,
             other => other.to_string(),
         });

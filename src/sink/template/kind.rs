@@ -47,7 +47,7 @@ impl Kind {
         let file: File = match toml::from_str(source) {
             Ok(file) => file,
             Err(error) => {
-                faults.at(error.span().unwrap_or(0..0), error.message());
+                faults.at(error.span().unwrap_or(0..0), &error.message().replace('\n', ": "));
                 return Err(faults.into_found());
             }
         };
@@ -90,16 +90,15 @@ impl Kind {
             default: param.default.clone(),
             example: param.example.clone(),
         };
-        let (address, params) = self.params.iter().partition(|(name, _)| **name == self.address);
-        let address: BTreeMap<&String, &Param> = address;
-        let params: BTreeMap<&String, &Param> = params;
+        let address = self.params.get_key_value(&self.address).expect("the address is a parameter");
+        let others = self.params.iter().filter(|(name, _)| **name != self.address);
         Manual {
             kind: self.name.clone(),
             title: self.title.clone(),
             docs: self.docs.clone(),
             note: self.note.clone(),
-            address: address.into_iter().map(param).next().expect("the address is a parameter"),
-            params: params.into_iter().map(param).collect(),
+            address: param(address),
+            params: others.map(param).collect(),
         }
     }
 

@@ -70,7 +70,7 @@ use crate::{
 /// The most of an answer that is read, in bytes.
 const ANSWER_MAX: usize = 64 * 1024;
 /// The most of the answer to a question that is read, in bytes: a list of things.
-const FOUND_MAX: usize = 2 * 1024 * 1024;
+const FOUND_MAX: usize = 4 * 1024 * 1024;
 /// How long a body is waited for that decides.
 const BODY_WITHIN: Duration = Duration::from_secs(20);
 
@@ -84,8 +84,15 @@ pub(super) fn prepare(
 ) -> Result<SinkBuilder, Vec<Fault>> {
     let given = kind.given(definition, params);
     if let Transport::Smtp(_) = kind.transport {
-        let params = kind.smtp_params(&given?).map_err(|problem| vec![Fault::new("params", problem)])?;
-        return smtp::prepare(sinks, definition, &params, options);
+        let mail = |given| kind.smtp_params(&given).map_err(|problem| vec![Fault::new("params", problem)]);
+        return match given.and_then(mail) {
+            Ok(params) => smtp::prepare(sinks, definition, &params, options),
+            Err(faults) => {
+                // What is wrong with them is to be named as well.
+                drop(Own::read(options));
+                Err(faults)
+            }
+        };
     }
     let (own, client) = (Own::read(options), sinks.client(options));
     let given = given?;

@@ -75,7 +75,8 @@ fn write_value(content: Content, out: &mut Output, state: &mut State, value: &Va
         URL | FIND_URL => write!(out, "{}", utf8_percent_encode(text, OF_URL))?,
         _ if form => write!(out, "{}", utf8_percent_encode(text, UNRESERVED))?,
         BODY if content == Content::Json => out.write_str(&within_quotes(text))?,
-        FIND_PATH => out.write_str(&within_quotes(text).replace('\'', "\\'"))?,
+        // Between single quotes.
+        FIND_PATH => out.write_str(&within_quotes(text).replace("\\\"", "\"").replace('\'', "\\'"))?,
         _ => out.write_str(text)?,
     }
     Ok(())
@@ -114,7 +115,7 @@ mod tests {
         assert_eq!(ok(Content::Text, BODY, "{{ text }}"), "a\"b\\c\nd&e=ü/'");
         let url = ok(Content::Json, URL, "{{ url }}/x/{{ text }}");
         assert_eq!(url, "https://h/a?b/x/a%22b%5Cc%0Ad%26e%3D%C3%BC%2F%27");
-        assert_eq!(ok(Content::Json, FIND_PATH, "'{{ text }}'"), r#"'a\"b\\c\nd&e=ü/\''"#);
+        assert_eq!(ok(Content::Json, FIND_PATH, "'{{ text }}'"), r#"'a"b\\c\nd&e=ü/\''"#);
         assert_eq!(ok(Content::Json, "header X", "{{ text }}"), "a\"b\\c\nd&e=ü/'");
     }
 

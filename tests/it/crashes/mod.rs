@@ -143,3 +143,33 @@ async fn faults_a_bad_line_to_the_database_costs_no_result_and_counts_none_twice
     proxy.set(Line::Good);
     end_well(&operator, &world, daemon, 0, &[]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_a_daemon_that_is_killed_while_its_database_is_down_too_loses_nothing() {
+    let world = World::start(SERVICES).await;
+    let (mut operator, home) = on_mariadb().await;
+    let mut chance = Chance::new();
+    let mut daemon = Daemon::start_in(home).await;
+    watch_all(&daemon.home, &world);
+    let mut killed_at = Vec::new();
+    let mut failing = HashSet::new();
+    let kills = rounds(2, 25);
+    for _ in 0..kills {
+        let probed = world.answers(0).len();
+        wait_until("probes go on", || (world.answers(0).len() > probed + 1).then_some(())).await;
+        let Operator::MariaDb(database) = &mut operator else { unreachable!("it is one") };
+        database.stop();
+        let told = world.messages().len();
+        toggle(&world, &mut failing, &mut chance);
+        wait_until("people are told all the same", || (world.messages().len() > told).then_some(())).await;
+        pass_time(chance.below(3_000)).await;
+        killed_at.push(now());
+        let home = daemon.kill();
+        let said = home.skypunch(&["run", "--quiet"]);
+        assert_eq!(said.code, 1, "it says that there is no database: {}", said.stderr);
+        let Operator::MariaDb(database) = &mut operator else { unreachable!("it is one") };
+        database.launch().await;
+        daemon = Daemon::start_in(home).await;
+    }
+    end_well(&operator, &world, daemon, kills, &killed_at).await;
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::port::{JournalError, StoreError};
+use super::{JournalError, StoreError};
 
 /// How long one call may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
