@@ -58,9 +58,9 @@ pub fn incidents(screen: Screen, incidents: &Value) -> String {
     let rows = all(incidents).map(|incident| {
         let end =
             if incident["ended_at"].is_null() { "goes on".to_owned() } else { field(incident, "ended_at") };
-        let mut states: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut states: BTreeMap<String, usize> = BTreeMap::new();
         for told in all(&incident["notifications"]) {
-            *states.entry(told["state"].as_str().unwrap_or_default()).or_default() += 1;
+            *states.entry(field(told, "state")).or_default() += 1;
         }
         let told: Vec<_> = states.iter().map(|(state, count)| format!("{count} {state}")).collect();
         vec![
@@ -91,7 +91,7 @@ pub fn notifications(screen: Screen, rows: &Value) -> String {
         &header,
         all(rows).map(|row| {
             let mut cells = notification(row);
-            cells[0].truncate(length);
+            cells[0] = cells[0].chars().take(length).collect();
             cells.into()
         }),
     )
