@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, rc::Rc};
 
 use actix_http::{
-    ConnectionType, Method, RequestHead, StatusCode, Uri,
+    Method, RequestHead, StatusCode, Uri,
     header::{HOST, HeaderMap, HeaderName, HeaderValue},
 };
 use bytes::Bytes;
@@ -77,20 +77,12 @@ impl Request {
         if !head.headers.contains_key(HOST) {
             head.headers.insert(HOST, endpoint.authority.clone());
         }
-        // The server then closes first, and keeps the memory of the connection in our place.
-        head.set_connection_type(ConnectionType::Close);
         Self { endpoint: Rc::new(endpoint), head: Rc::new(head), extra: None, body, keeper: None }
     }
 
     /// The same over a connection that `keeper` has, or gets.
     pub fn kept_by(self, keeper: &Rc<Keeper>) -> Self {
-        // One that closes cannot be told otherwise.
-        let mut head = RequestHead::default();
-        head.method = self.head.method.clone();
-        head.uri = self.head.uri.clone();
-        head.headers = self.head.headers.clone();
-        head.set_connection_type(ConnectionType::KeepAlive);
-        Self { head: Rc::new(head), keeper: Some(Rc::clone(keeper)), ..self }
+        Self { keeper: Some(Rc::clone(keeper)), ..self }
     }
 
     /// Sets a header of this copy.

@@ -2,7 +2,8 @@
 //!
 //! awc would take an interim head for the final one, and a torn body for a whole one; and it reads ahead into
 //! buffers of 32 KiB. So the head is read here, the body above, and awc is told that an answer came, and no more.
-//! Of the request, the `date` header that awc adds is dropped.
+//! Of the request, the `date` header that awc adds is dropped, and `connection: close` is added: awc would start
+//! a task for closing what it no longer has.
 
 use std::{
     cell::{Cell, RefCell},
@@ -20,6 +21,7 @@ use tokio::{
 };
 
 use super::{
+    Request,
     head::{Head, HeadError, take_head},
     stream::Duplex,
 };
@@ -48,6 +50,8 @@ pub(super) struct Filter {
     wire: Rc<Wire>,
     /// Whether the request has the method HEAD.
     bodiless: bool,
+    /// Whether the connection closes after the answer.
+    closes: bool,
     outgoing: Outgoing,
 }
 
@@ -82,8 +86,9 @@ impl Wire {
 }
 
 impl Filter {
-    pub(super) fn new(bodiless: bool, wire: Rc<Wire>) -> Self {
-        Self { wire, bodiless, outgoing: Outgoing::Head }
+    pub(super) fn new(request: &Request, wire: Rc<Wire>) -> Self {
+        let (bodiless, closes) = (request.is_head(), request.keeper.is_none());
+        Self { wire, bodiless, closes, outgoing: Outgoing::Head }
     }
 
     /// Reads on, with `buf` as the place to read into; whether the head is over, for better or worse.
@@ -138,7 +143,7 @@ impl AsyncWrite for Filter {
         let this = self.get_mut();
         // awc writes the whole head at once.
         if let Outgoing::Head = this.outgoing {
-            this.outgoing = Outgoing::Held(without_date(buf), 0);
+            this.outgoing = Outgoing::Held(amended(buf, this.closes), 0);
             return Poll::Ready(Ok(buf.len()));
         }
         ready!(this.poll_held(cx))?;
@@ -175,16 +180,23 @@ impl fmt::Debug for Filter {
     }
 }
 
-/// A request without the `date` header that actix writes last into every head.
-fn without_date(request: &[u8]) -> Vec<u8> {
-    let end = request.windows(4).position(|bytes| bytes == b"\r\n\r\n").map_or(0, |at| at + 2);
+/// A request without the `date` header that actix writes last into every head. One over a connection that
+/// closes says so: the server then closes first, and keeps the memory of the connection in our place.
+fn amended(request: &[u8], closes: bool) -> Vec<u8> {
+    const CLOSE: &[u8] = b"connection: close\r\n";
+    let Some(end) = request.windows(4).position(|bytes| bytes == b"\r\n\r\n").map(|at| at + 2) else {
+        return request.to_vec();
+    };
     let (head, rest) = request.split_at(end);
-    let mut kept = Vec::with_capacity(request.len());
+    let mut amended = Vec::with_capacity(request.len() + CLOSE.len());
     head.split_inclusive(|&byte| byte == b'\n')
         .filter(|line| !line.starts_with(b"date: "))
-        .for_each(|line| kept.extend_from_slice(line));
-    kept.extend_from_slice(rest);
-    kept
+        .for_each(|line| amended.extend_from_slice(line));
+    if closes {
+        amended.extend_from_slice(CLOSE);
+    }
+    amended.extend_from_slice(rest);
+    amended
 }
 
 #[cfg(test)]
@@ -192,9 +204,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_date_is_dropped_from_a_request() {
+    fn the_head_of_a_request_is_amended_and_nothing_else() {
         let request = b"GET / HTTP/1.1\r\nhost: h\r\ndate: now\r\n\r\ndate: body\r\n";
-        assert_eq!(without_date(request), b"GET / HTTP/1.1\r\nhost: h\r\n\r\ndate: body\r\n");
-        assert_eq!(without_date(b"date: torn"), b"date: torn");
+        assert_eq!(amended(request, false), b"GET / HTTP/1.1\r\nhost: h\r\n\r\ndate: body\r\n");
+        assert_eq!(
+            amended(request, true),
+            b"GET / HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\ndate: body\r\n"
+        );
+        assert_eq!(amended(b"date: torn", true), b"date: torn");
     }
 }

@@ -62,7 +62,7 @@ pub(super) async fn ask(
     progress: &mut Progress,
 ) -> Result<(Head, Incoming), Unanswered> {
     let wire = Rc::new(Wire::new(stream));
-    let filter = Filter::new(request.is_head(), Rc::clone(&wire));
+    let filter = Filter::new(&request, Rc::clone(&wire));
     let mut answering = pin!(speak(filter, request));
     let mut sent = false;
     let answered = poll_fn(|cx| {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use h2::Reason;
 use serde_json::{Value, json};
 use skypunch_actors::{
     domain::{Cause, Outcome},
@@ -322,4 +323,16 @@ async fn redirects_are_followed_over_one_connection_of_http_2() {
     let reason = format!("more than 3 redirects, the last to https://localhost:{}/", server.port());
     assert_fail(&outcome, Cause::Protocol, &reason);
     assert_eq!((server.connections(), server.requests().len()), (1, 4));
+}
+
+#[actix_rt::test]
+async fn why_a_connection_was_given_up_is_told_though_no_goodbye_is_heard() {
+    let ca = Ca::new();
+    let server = start_two(&ca, vec![Say::GiveUp(Reason::ENHANCE_YOUR_CALM)]).await;
+    let row = Row::tls(&server, "localhost", &ca);
+    for _ in 0..20 {
+        let reason = "connection given up by 127.0.0.1:PORT before a response came: \
+                      detected excessive load generating behavior";
+        assert_fail(&row.probe().await, Cause::Protocol, reason);
+    }
 }
