@@ -355,8 +355,8 @@ mod tests {
     async fn notifications_are_listed() {
         let mut client = Client::in_process(told().offline());
         let all = call(&mut client, "notifications.list", json!({})).await.unwrap();
-        assert_eq!(all.as_array().unwrap().len(), 6);
-        assert_eq!((&all[0]["notifier"]["name"], &all[5]["notifier"]["name"]), (&json!("ops"), &Value::Null));
+        assert_eq!(all.as_array().unwrap().len(), 7);
+        assert_eq!((&all[0]["notifier"]["name"], &all[6]["notifier"]["name"]), (&json!("ops"), &Value::Null));
         let failed = json!({"failed": true, "limit": 2, "target": "home"});
         let failed = call(&mut client, "notifications.list", failed).await.unwrap();
         assert_eq!((&failed[0]["state"], &failed[1]["state"]), (&json!("refused"), &json!("expired")));

@@ -65,6 +65,21 @@ async fn a_connection_is_fresh_unless_the_row_wants_it_used_again() {
 }
 
 #[actix_rt::test]
+async fn a_failure_that_is_looked_at_again_at_once_is_confirmed_over_a_fresh_connection() {
+    let server = Server::start(answering(OK)).await;
+    let failing = json!([{"body_contains": "not there"}]);
+    for (retries, confirmed_afresh) in [(json!(null), false), (json!(500), true)] {
+        let mut options = json!({"connection": "reuse", "assertions": failing, "retry_interval_ms": retries});
+        if retries.is_null() {
+            options.as_object_mut().unwrap().remove("retry_interval_ms");
+        }
+        let (first, second) = twice(&*Row::at(&server).options(options).prober()).await;
+        assert_eq!((first.failure, second.failure), (Some(Cause::Assertion), Some(Cause::Assertion)));
+        assert_eq!(second.timings.connect.is_some(), confirmed_afresh, "{}", second.trace);
+    }
+}
+
+#[actix_rt::test]
 async fn a_connection_is_used_again_and_the_trace_says_so() {
     for body in ["content-length: 2\r\n\r\nok", "transfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"] {
         let server = Server::start(answering(&format!("HTTP/1.1 200 OK\r\n{body}"))).await;

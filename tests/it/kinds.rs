@@ -477,7 +477,8 @@ fn each_way_to_be_wrong_says_what_is_allowed() {
     assert_eq!(
         options("tcp://a:1", json!({"send": 1, "expect": "(", "expct": "x"})),
         "options: `send` must be a text; options: `expect` is not a regular expression; options: unknown \
-         option `expct`: known are tags, notify, failure_threshold, success_threshold, ip_protocol, max_response_ms, \
+         option `expct`: known are tags, notify, failure_threshold, success_threshold, retry_interval_ms, \
+         reminder_interval_s, ip_protocol, max_response_ms, \
          send, expect"
     );
     assert_eq!(

@@ -28,6 +28,8 @@ pub(super) struct Config {
     /// Speaks as the options want it.
     pub(super) client: Client,
     pub(super) timeout: Duration,
+    /// Whether a failure is looked at again at once.
+    pub(super) retries: bool,
     pub(super) expected: PassResult,
     pub(super) auth: Box<dyn Auth>,
     pub(super) options: Options,
@@ -73,8 +75,9 @@ impl Config {
         };
         // The endpoints of tokens are not the target, and are spoken to as ever.
         let client = client.speaking(options.http_version);
-        let (timeout, user_agent) = (target.timeout, probers.user_agent.clone());
-        Ok(Self { client, timeout, expected, auth, options, site, method, user_agent })
+        let (timeout, retries) = (target.timeout, target.options.retry_interval_ms.is_some());
+        let user_agent = probers.user_agent.clone();
+        Ok(Self { client, timeout, retries, expected, auth, options, site, method, user_agent })
     }
 
     /// Where each probe begins, if that is known beforehand.

@@ -103,8 +103,8 @@ impl Look for Probe {
         let sight = Sight { progress, secrets, expiring: None, refused: false, redirected: false };
         Box::pin(async move {
             let found = self.judge(sight).await;
-            if let (Err(_), Some(keeper)) = (&found, &self.keeper) {
-                // A failure is confirmed on a connection of its own.
+            // A failure is confirmed on a connection of its own.
+            if let (Err(_), true, Some(keeper)) = (&found, self.config.retries, &self.keeper) {
                 keeper.clear();
             }
             found
