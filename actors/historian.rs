@@ -11,7 +11,7 @@
 //! round takes no input: it brings over what there is, sums up what is over, and drops what is old. What is cut off
 //! half-way is done by the next round. A minute may come in several parts; they add up.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc, time::Duration};
 
 use actix::prelude::*;
 use log::error;
@@ -31,8 +31,10 @@ use crate::{
 /// How often the history is brought up to date.
 const ROUND: Duration = Duration::from_secs(60);
 
-/// About how many bytes of the journal are brought over at once: it bounds the memory of a round.
-const SLICE_BYTES: usize = 8 << 20;
+/// About how many results are brought over at once, and how many bytes of the journal are read for them at a time:
+/// both bound the memory of a round.
+const SLICE_RESULTS: usize = 150_000;
+const READ_BYTES: usize = 256 << 10;
 
 /// How long after its end a period is summed up.
 const GRACE: Duration = Duration::from_secs(2 * 60);
@@ -142,16 +144,9 @@ impl Archive {
             Some(after) => after,
             None => within_deadline(self.store.progress(node)).await?.history,
         };
-        while after < progress.rows {
-            let read = within_deadline(self.journal.read(after, SLICE_BYTES)).await;
-            let mut batches = read.map_err(|error| StoreError::Unavailable(error.into()))?;
-            batches.retain(|(number, _)| *number <= progress.rows);
-            let (Some((first, _)), Some((through, _))) = (batches.first(), batches.last()) else {
-                break;
-            };
-            let range = *first..=*through;
-            after = *through;
-            let minutes = minutes(batches.into_iter().flat_map(|(_, batch)| batch.results));
+        while let Some((range, results)) = self.slice(after, progress.rows).await? {
+            after = *range.end();
+            let minutes = minutes(results);
             if !minutes.is_empty() {
                 within_deadline(self.store.write_minutes(node, range, &minutes)).await?;
             }
@@ -160,6 +155,30 @@ impl Archive {
         *followed = Some(progress.rows);
         let forgotten = within_deadline(self.journal.forget(progress.rows)).await;
         forgotten.map_err(|error| StoreError::Unavailable(error.into()))
+    }
+
+    /// The results of the next batches after `after`, up to `last`, and which batches these are.
+    async fn slice(
+        &self,
+        after: u64,
+        last: u64,
+    ) -> Result<Option<(RangeInclusive<u64>, Vec<RawResult>)>, StoreError> {
+        let (mut first, mut through) = (None, after);
+        let mut results = Vec::new();
+        while through < last && results.len() < SLICE_RESULTS {
+            let read = within_deadline(self.journal.read(through, READ_BYTES)).await;
+            let batches = read.map_err(|error| StoreError::Unavailable(error.into()))?;
+            let before = through;
+            for (number, batch) in batches.into_iter().filter(|(number, _)| *number <= last) {
+                first.get_or_insert(number);
+                through = number;
+                results.extend(batch.results);
+            }
+            if through == before {
+                break;
+            }
+        }
+        Ok(first.map(|first| (first..=through, results)))
     }
 
     /// Sums up the hours and days that are over.
