@@ -7,8 +7,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::domain::{
-    Edge, Incident, Notification, NotificationNews, NotifierId, NotifierRow, Outcome, Slots, Status, Tally,
-    Target,
+    Edge, Incident, Notification, NotificationNews, NotifierRow, Outcome, Slots, Status, Tally, Target,
 };
 
 /// A target was looked at, or found impossible to look at.
@@ -40,19 +39,14 @@ pub struct ProbeCompleted {
 #[rtype(result = "()")]
 pub struct NotifiersLoaded(pub Vec<NotifierRow>);
 
-/// Notifications became durable.
-#[derive(Clone, Debug, Default, Message)]
-#[rtype(result = "()")]
-pub struct Announced {
-    /// Are to be delivered.
-    pub told: Vec<Notification>,
-    /// Are not to be delivered any more.
-    pub withdrawn: Vec<(NotifierId, Uuid)>,
-}
-
-/// The delivery of a notification came further. Accepted once that is durable.
+/// Notifications became durable, and are to be delivered.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "()")]
+pub struct Announced(pub Vec<Notification>);
+
+/// The delivery of a notification came further. Accepted once that is durable, or known not to be: the answer.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "bool")]
 pub struct DeliveryChanged {
     /// Of which.
     pub id: Uuid,

@@ -19,8 +19,8 @@ use time::OffsetDateTime;
 use tokio::{sync::Mutex, time::sleep};
 
 use crate::{
-    domain::{RawResult, Resolution, Retention, Rollup, TargetId, minutes, text},
-    lifecycle::Drain,
+    domain::{Period, RawResult, Resolution, Retention, Rollup, TargetId, minutes, text},
+    lifecycle::{Drain, Stop},
     port::{
         Clock, IncidentRow, Journal, Kept, NotificationFilter, NotificationRow, Store, StoreError, Targets,
         within_deadline,
@@ -198,9 +198,12 @@ impl Archive {
                 for row in within_deadline(rows).await? {
                     sums.entry(row.target).or_default().merge(&row.rollup);
                 }
-                let sums: Vec<_> = sums.into_iter().collect();
-                let Some((last, _)) = sums.last() else { break };
+                let Some((last, _)) = sums.last_key_value() else { break };
                 after = *last;
+                if self.kept_since(finer).is_some_and(|since| period.start < since) {
+                    self.leave_out_known(&mut sums, period).await?;
+                }
+                let sums: Vec<_> = sums.into_iter().collect();
                 // Something came in meanwhile: the next round sums it up.
                 current = within_deadline(self.store.write_rollups(stale, &sums)).await?;
             }
@@ -211,17 +214,42 @@ impl Archive {
         Ok(())
     }
 
+    /// Of a period so old, what an entry was summed up from may be gone: it stays as it is.
+    async fn leave_out_known(
+        &self,
+        sums: &mut BTreeMap<TargetId, Rollup>,
+        period: Period,
+    ) -> Result<(), StoreError> {
+        let targets: Vec<_> = sums.keys().copied().collect();
+        for target in targets {
+            let (by, only) = (period.resolution, Targets::One(target));
+            let known = self.store.rollups(by, period.start, period.end(), only);
+            if !within_deadline(known).await?.is_empty() {
+                sums.remove(&target);
+            }
+        }
+        Ok(())
+    }
+
+    /// Since when entries of a resolution are kept; `None` is for ever.
+    fn kept_since(&self, by: Resolution) -> Option<OffsetDateTime> {
+        let Retention { minute, hour, day, .. } = self.retention;
+        self.since(match by {
+            Resolution::Minute => minute,
+            Resolution::Hour => hour,
+            Resolution::Day => day,
+        })
+    }
+
+    fn since(&self, keep: Option<Duration>) -> Option<OffsetDateTime> {
+        self.clock.now().checked_sub(keep?.try_into().ok()?)
+    }
+
     /// Lets go what is older than its time.
     async fn purge(&self) -> Result<(), StoreError> {
-        let Retention { raw, minute, hour, day } = self.retention;
-        for (what, keep) in [
-            (Kept::Raw, raw),
-            (Kept::Rollup(Resolution::Minute), minute),
-            (Kept::Rollup(Resolution::Hour), hour),
-            (Kept::Rollup(Resolution::Day), day),
-        ] {
-            let Some(before) = keep.and_then(|keep| self.clock.now().checked_sub(keep.try_into().ok()?))
-            else {
+        let rollups = Resolution::ALL.map(|by| (Kept::Rollup(by), self.kept_since(by)));
+        for (what, before) in [(Kept::Raw, self.since(self.retention.raw))].into_iter().chain(rollups) {
+            let Some(before) = before else {
                 continue;
             };
             for _ in 0..PURGE_STEPS {
@@ -354,6 +382,14 @@ impl Handler<Drain> for Historian {
     }
 }
 
+impl Handler<Stop> for Historian {
+    type Result = ();
+
+    fn handle(&mut self, _: Stop, ctx: &mut Context<Self>) {
+        ctx.stop();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use time::macros::datetime;
@@ -466,6 +502,21 @@ mod tests {
         assert_eq!(house.history(Resolution::Hour).await, [(NOON, 3, 1), (minute(60), 1, 0)]);
         assert_eq!(house.history(Resolution::Day).await, [(datetime!(2026-01-02 0:00 UTC), 4, 1)]);
         assert!(house.journal.batches().is_empty());
+    }
+
+    #[actix::test]
+    async fn an_old_hour_keeps_what_it_was_summed_up_from_minutes_that_are_gone() {
+        let house = house();
+        house.result(0, None).await;
+        house.result(60, None).await;
+        house.clock.set(NOON + Duration::from_secs(2 * 3_600));
+        sleep(2 * ROUND).await;
+        house.clock.set(NOON + Duration::from_secs(31 * 86_400));
+        sleep(2 * ROUND).await;
+        assert!(house.history(Resolution::Minute).await.is_empty());
+        house.result(120, None).await;
+        sleep(2 * ROUND).await;
+        assert_eq!(house.history(Resolution::Hour).await, [(NOON, 2, 0)]);
     }
 
     #[actix::test]

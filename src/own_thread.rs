@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::mpsc::{RecvTimeoutError, sync_channel},
     thread,
     time::Duration,
@@ -24,9 +25,9 @@ pub struct OwnThread<T> {
 
 type Job<T> = Box<dyn FnOnce(&mut T) + Send>;
 
-/// The thread is gone.
+/// There is no answer: the thread is gone, or what it was to do panicked.
 #[derive(Debug, thiserror::Error)]
-#[error("its thread has ended")]
+#[error("its thread has ended or panicked")]
 pub struct Ended;
 
 impl<T: 'static> OwnThread<T> {
@@ -65,8 +66,12 @@ impl<T: 'static> OwnThread<T> {
     ) -> Result<R, Ended> {
         let (reply, answer) = oneshot::channel();
         let job: Job<T> = Box::new(move |owned| {
-            if !reply.is_closed() {
-                drop(reply.send(work(owned)));
+            if reply.is_closed() {
+                return;
+            }
+            // What panics has no answer, and harms no later call: a transaction that it began is rolled back.
+            if let Ok(answer) = catch_unwind(AssertUnwindSafe(|| work(owned))) {
+                drop(reply.send(answer));
             }
         });
         self.jobs.as_ref().ok_or(Ended)?.send(job).await.map_err(|_| Ended)?;
@@ -109,9 +114,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_ends_the_thread_and_nobody_waits_for_it() {
-        let (thread, ()) = OwnThread::start("test", || Ok::<_, io::Error>(((), ()))).await.unwrap();
-        assert!(thread.run(|()| panic!("the test says so")).await.is_err());
-        assert!(thread.run(|()| ()).await.is_err());
+    async fn a_panic_is_answered_and_the_thread_goes_on() {
+        let (thread, ()) = OwnThread::start("test", || Ok::<_, io::Error>((7, ()))).await.unwrap();
+        assert!(thread.run(|_| panic!("the test says so")).await.is_err());
+        assert_eq!(thread.run(|owned| *owned).await.unwrap(), 7);
     }
 }

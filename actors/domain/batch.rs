@@ -203,12 +203,6 @@ impl NotificationNews {
         }
     }
 
-    /// The news of one that is withdrawn.
-    pub fn withdrawn(notifier: NotifierId, at: OffsetDateTime) -> Self {
-        let delivery = Delivery { state: DeliveryState::Withdrawn, ..Delivery::pending(at) };
-        Self { notifier, alert: None, delivery }
-    }
-
     /// The news of a delivery that has come further.
     pub fn of(parcel: &Parcel) -> Self {
         Self { notifier: parcel.notification.notifier, alert: None, delivery: parcel.delivery.clone() }

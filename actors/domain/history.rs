@@ -259,14 +259,19 @@ impl Rollup {
 
     /// Takes in what other results come to.
     pub fn merge(&mut self, other: &Self) {
-        self.done += other.done;
-        self.late += other.late;
-        self.skipped += other.skipped;
-        self.passed += other.passed;
-        self.failed += other.failed;
-        self.covered_s += other.covered_s;
+        let counters = [
+            (&mut self.done, other.done),
+            (&mut self.late, other.late),
+            (&mut self.skipped, other.skipped),
+            (&mut self.passed, other.passed),
+            (&mut self.failed, other.failed),
+            (&mut self.covered_s, other.covered_s),
+        ];
+        // What is read from a database may be anything.
+        counters.into_iter().for_each(|(sum, count)| *sum = sum.saturating_add(count));
         for (cause, count) in &other.causes {
-            *self.causes.entry(*cause).or_default() += count;
+            let sum = self.causes.entry(*cause).or_default();
+            *sum = sum.saturating_add(*count);
         }
         self.totals.merge(&other.totals);
     }
@@ -300,7 +305,7 @@ impl Totals {
     fn merge(&mut self, other: &Self) {
         self.min_us = self.min_us.into_iter().chain(other.min_us).min();
         self.max_us = self.max_us.into_iter().chain(other.max_us).max();
-        self.sum_us += other.sum_us;
+        self.sum_us = self.sum_us.saturating_add(other.sum_us);
         self.sketch.merge(&other.sketch);
     }
 

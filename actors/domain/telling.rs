@@ -29,7 +29,7 @@ pub struct NotifierOptions {
 #[serde(default)]
 #[derive(Default)]
 struct Column {
-    events: Vec<Event>,
+    events: Option<Vec<Event>>,
     tags: Vec<String>,
     targets: Vec<String>,
     min_duration_s: u32,
@@ -72,6 +72,11 @@ impl NotifierOptions {
                         .to_owned(),
                 )
             })?;
+        let nothing = events.as_ref().is_some_and(Vec::is_empty);
+        let events = events.unwrap_or_default();
+        if nothing {
+            return Err(fault("events: is empty; leave it out to be told of all".to_owned()));
+        }
         if !events.is_empty() && !events.contains(&Event::Fail) {
             return Err(fault(
                 "events: only who is told of FAIL is told of RECOVERY and REMINDER".to_owned(),
@@ -90,17 +95,14 @@ impl NotifierOptions {
         named && tagged && wanted
     }
 
-    /// When an event is told; `None` is never: the target recovers before its failure would be told, or the reminder
-    /// falls into quiet hours.
+    /// When an event is told; `None` is never: a reminder that falls into quiet hours, or of a failure that is not
+    /// told yet.
     pub fn told_at(&self, alert: &Alert) -> Option<OffsetDateTime> {
-        let failure = alert.incident.map(|incident| self.failure_told_at(incident.started_at));
         match alert.event {
             Event::Fail => Some(self.failure_told_at(alert.at)),
-            Event::Recovery => match failure {
-                Some(failure) if alert.at < failure => None,
-                _ => Some(self.quiet_until(alert.at)),
-            },
+            Event::Recovery => Some(self.quiet_until(alert.at)),
             Event::Reminder => {
+                let failure = alert.incident.map(|incident| self.failure_told_at(incident.started_at));
                 let is_due = failure.is_none_or(|failure| failure <= alert.at);
                 (is_due && self.quiet_until(alert.at) == alert.at).then_some(alert.at)
             }
@@ -150,8 +152,12 @@ impl QuietHours {
             false => self.from <= time || time < self.until,
         };
         let last = if time < self.until { date } else { date.tomorrow().ok()? };
-        let end = last.to_datetime(self.until).to_zoned_datetime(self.zone.clone()).ok()?.timestamp();
-        within.then(|| OffsetDateTime::from_unix_timestamp(end.as_second()).ok())?
+        // In autumn an hour comes twice: within its second time, that is the one meant.
+        let ends = self.zone.to_ambiguous_zoned_datetime(last.to_datetime(self.until));
+        let (first, second) = (ends.clone().compatible().ok()?, ends.later().ok()?);
+        let ends = [first, second].map(|end| end.timestamp().as_second());
+        let end = ends.into_iter().find(|end| *end > at.unix_timestamp())?;
+        within.then(|| OffsetDateTime::from_unix_timestamp(end).ok())?
     }
 }
 
@@ -207,13 +213,11 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_that_is_over_before_it_would_be_told_is_not_told_nor_its_end() {
+    fn a_failure_is_told_once_it_has_lasted_and_reminded_of_after_that() {
         let patient = options(r#"{"min_duration_s": 300}"#);
         let began = datetime!(2026-01-02 12:00 UTC);
         let after = |seconds: i64| began + time::Duration::seconds(seconds);
         assert_eq!(patient.told_at(&alert(Event::Fail, began, began)), Some(after(300)));
-        assert_eq!(patient.told_at(&alert(Event::Recovery, began, after(299))), None);
-        assert_eq!(patient.told_at(&alert(Event::Recovery, began, after(300))), Some(after(300)));
         assert_eq!(patient.told_at(&alert(Event::Reminder, began, after(60))), None);
         assert_eq!(patient.told_at(&alert(Event::Reminder, began, after(600))), Some(after(600)));
     }
@@ -231,8 +235,6 @@ mod tests {
         assert_eq!(told(Event::Reminder, datetime!(2026-01-03 1:00 UTC)), None);
         let recovery = alert(Event::Recovery, evening, datetime!(2026-01-03 1:00 UTC));
         assert_eq!(night.told_at(&recovery), Some(morning));
-        let within = alert(Event::Recovery, datetime!(2026-01-03 1:00 UTC), datetime!(2026-01-03 2:00 UTC));
-        assert_eq!(night.told_at(&within), None);
     }
 
     #[test]
@@ -241,6 +243,12 @@ mod tests {
         // In the night to 29 March 2026, clocks go from 2 to 3.
         let at = datetime!(2026-03-28 22:00 UTC);
         assert_eq!(night.told_at(&alert(Event::Fail, at, at)), Some(datetime!(2026-03-29 5:00 UTC)));
+        // In the night to 25 October, they go from 3 to 2, and half past two comes twice.
+        let late =
+            options(r#"{"quiet_hours": {"from": "01:00", "until": "02:30", "zone": "Europe/Zurich"}}"#);
+        let told = |at| late.told_at(&alert(Event::Fail, at, at));
+        assert_eq!(told(datetime!(2026-10-25 0:15 UTC)), Some(datetime!(2026-10-25 0:30 UTC)));
+        assert_eq!(told(datetime!(2026-10-25 1:15 UTC)), Some(datetime!(2026-10-25 1:30 UTC)));
         let noon = options(r#"{"quiet_hours": {"from": "12:00", "until": "13:30"}}"#);
         let at = datetime!(2026-01-02 13:00 UTC);
         assert_eq!(noon.told_at(&alert(Event::Fail, at, at)), Some(datetime!(2026-01-02 13:30 UTC)));
@@ -249,6 +257,7 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_named() {
         assert!(fault(r#"{"events": ["RECOVERY"]}"#).contains("only who is told of FAIL"));
+        assert!(fault(r#"{"events": []}"#).contains("leave it out"));
         assert!(fault(r#"{"events": ["PASS"]}"#).contains("events are FAIL"));
         assert!(fault(r#"{"quiet_hours": {"from": "ten", "until": "07:00"}}"#).contains("written 22:00"));
         assert!(fault(r#"{"quiet_hours": {"from": "07:00", "until": "07:00"}}"#).contains("the same"));

@@ -30,11 +30,6 @@ pub struct Refit {
 #[rtype(result = "()")]
 pub struct Hurry(pub Uuid);
 
-/// Do not deliver this any more.
-#[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "()")]
-pub struct Withdraw(pub Uuid);
-
 /// The delivery of a notification came further.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]

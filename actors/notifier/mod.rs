@@ -18,7 +18,7 @@ mod queue;
 mod worker;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -29,7 +29,7 @@ use log::{error, warn};
 use uuid::Uuid;
 
 use self::{
-    message::{Attempted, Deliver, Hurry, Refit, Withdraw},
+    message::{Attempted, Deliver, Hurry, Refit},
     worker::{Post, SinkWorker},
 };
 use crate::{
@@ -83,14 +83,16 @@ pub struct Notifier {
     /// Whether the rows are known: before that, nobody is known to be gone.
     loaded: bool,
     workers: HashMap<NotifierId, Worker>,
-    /// What is on its way, by its age.
-    parcels: HashMap<NotifierId, BTreeMap<Uuid, Parcel>>,
+    /// What is on its way, as it came, or has come to an end that is not durable.
+    parcels: HashMap<NotifierId, Vec<Parcel>>,
     /// Of these notifiers the journal has more.
     backlogs: HashSet<NotifierId>,
     /// Whether the journal is being looked through.
     looking: bool,
     /// What came to its end since that has begun.
     ended: HashSet<Uuid>,
+    /// For whom something came since then that is not in memory.
+    skipped: HashSet<NotifierId>,
 }
 
 struct Worker {
@@ -110,6 +112,7 @@ impl Notifier {
             backlogs: HashSet::new(),
             looking: false,
             ended: HashSet::new(),
+            skipped: HashSet::new(),
         }
     }
 
@@ -124,42 +127,72 @@ impl Notifier {
             return;
         }
         self.ended.clear();
+        self.skipped.clear();
+        let known: Vec<_> = self.parcels.values().flatten().map(|parcel| parcel.notification.id).collect();
         let loaded = self.links.undelivered.send(LoadUndelivered { most: QUEUE_MAX });
-        ctx.spawn(loaded.into_actor(self).map(|loaded, actor, ctx| {
+        ctx.spawn(loaded.into_actor(self).map(move |loaded, actor, ctx| {
             actor.looking = false;
             let gone = |error: MailboxError| JournalError(error.into());
             match loaded.map_err(gone).flatten() {
-                Ok(parcels) => actor.take_up_again(parcels, ctx),
+                Ok(parcels) => actor.compare(&known, parcels, ctx),
                 Err(error) => warn!("undelivered notifications cannot be looked up: {}", text::chain(&error)),
             }
         }));
     }
 
-    fn take_up_again(&mut self, parcels: Vec<Parcel>, ctx: &mut Context<Self>) {
-        let mut found: HashMap<NotifierId, usize> = HashMap::new();
-        for parcel in &parcels {
-            *found.entry(parcel.notification.notifier).or_default() += 1;
+    /// Makes one what is `known` here and what was found in the journal.
+    fn compare(&mut self, known: &[Uuid], parcels: Vec<Parcel>, ctx: &mut Context<Self>) {
+        let mut found: HashMap<NotifierId, HashSet<Uuid>> = HashMap::new();
+        for Parcel { notification, .. } in &parcels {
+            found.entry(notification.notifier).or_default().insert(notification.id);
         }
-        self.backlogs = found.into_iter().filter(|(_, n)| *n >= QUEUE_MAX).map(|(id, _)| id).collect();
+        let truncated = found.iter().filter(|(_, ids)| ids.len() >= QUEUE_MAX).map(|(id, _)| *id);
+        self.backlogs = truncated.chain(self.skipped.drain()).collect();
+        let known = known.iter().filter(|id| !self.ended.contains(id));
+        let lost: Vec<_> = known.filter_map(|id| self.not_among(&found, *id)).collect();
+        for (notifier, id, is_final) in lost {
+            match is_final {
+                // The journal has its end by now.
+                true => self.forget(notifier, id, ctx),
+                // The database had it before the journal could take it.
+                false => self.record_anew(notifier, id, ctx),
+            }
+        }
         for parcel in parcels {
             if !self.ended.contains(&parcel.notification.id) {
                 self.take_up(parcel, ctx);
             }
         }
+        if self.backlogs.iter().any(|id| !self.parcels.contains_key(id)) {
+            ctx.notify(Rescan);
+        }
+    }
+
+    /// The notification with that id, if it should have been found and was not.
+    fn not_among(
+        &self,
+        found: &HashMap<NotifierId, HashSet<Uuid>>,
+        id: Uuid,
+    ) -> Option<(NotifierId, Uuid, bool)> {
+        let parcel = self.parcels.values().flatten().find(|parcel| parcel.notification.id == id)?;
+        let notifier = parcel.notification.notifier;
+        let is_lost = !self.backlogs.contains(&notifier)
+            && found.get(&notifier).is_none_or(|found| !found.contains(&id));
+        is_lost.then_some((notifier, id, parcel.delivery.state.is_final()))
     }
 
     /// Sees to a notification, unless it is known.
     fn take_up(&mut self, parcel: Parcel, ctx: &mut Context<Self>) {
         let (notifier, id) = (parcel.notification.notifier, parcel.notification.id);
         let of_notifier = self.parcels.entry(notifier).or_default();
-        if of_notifier.contains_key(&id) {
+        if of_notifier.iter().any(|known| known.notification.id == id) {
             return;
         }
         if of_notifier.len() >= QUEUE_MAX {
-            self.backlogs.insert(notifier);
+            self.leave(notifier);
             return;
         }
-        of_notifier.insert(id, parcel.clone());
+        of_notifier.push(parcel.clone());
         match self.workers.get(&notifier) {
             Some(worker) => tell(&worker.addr, Deliver(parcel)),
             None if self.loaded => self.refuse(notifier, ctx),
@@ -167,9 +200,15 @@ impl Notifier {
         }
     }
 
+    /// Leaves what came for a notifier in the journal for now.
+    fn leave(&mut self, notifier: NotifierId) {
+        self.backlogs.insert(notifier);
+        self.skipped.insert(notifier);
+    }
+
     /// Nobody is there to be told any more.
     fn refuse(&mut self, notifier: NotifierId, ctx: &mut Context<Self>) {
-        let left = self.parcels.get(&notifier).into_iter().flat_map(BTreeMap::values);
+        let left = self.parcels.get(&notifier).into_iter().flatten();
         let left: Vec<_> = left.filter(|parcel| !parcel.delivery.state.is_final()).cloned().collect();
         if !left.is_empty() {
             error!(
@@ -190,19 +229,33 @@ impl Notifier {
 
     /// Has a delivery kept, and forgets one that has come to its end when that is durable.
     fn record(&mut self, notifier: NotifierId, id: Uuid, delivery: Delivery, ctx: &mut Context<Self>) {
-        let Some(parcel) = self.parcels.get_mut(&notifier).and_then(|of_notifier| of_notifier.get_mut(&id))
-        else {
+        let Some(parcel) = self.parcel(notifier, id) else {
             return;
         };
         parcel.delivery = delivery;
         let is_final = parcel.delivery.state.is_final();
         let news = NotificationNews::of(parcel);
         let kept = self.links.record.send(DeliveryChanged { id, news });
-        ctx.spawn(kept.into_actor(self).map(move |_, actor, ctx| {
-            if is_final {
+        ctx.spawn(kept.into_actor(self).map(move |durable, actor, ctx| {
+            if is_final && durable.is_ok_and(|durable| durable) {
                 actor.forget(notifier, id, ctx);
             }
         }));
+    }
+
+    /// Has a notification kept with all that it is about.
+    fn record_anew(&mut self, notifier: NotifierId, id: Uuid, ctx: &mut Context<Self>) {
+        let Some(parcel) = self.parcel(notifier, id) else {
+            return;
+        };
+        let alert = Some(parcel.notification.alert.clone());
+        let news = NotificationNews { alert, ..NotificationNews::of(parcel) };
+        let kept = self.links.record.send(DeliveryChanged { id, news });
+        ctx.spawn(kept.into_actor(self).map(|_, _, _| ()));
+    }
+
+    fn parcel(&mut self, notifier: NotifierId, id: Uuid) -> Option<&mut Parcel> {
+        self.parcels.get_mut(&notifier)?.iter_mut().find(|parcel| parcel.notification.id == id)
     }
 
     fn forget(&mut self, notifier: NotifierId, id: Uuid, ctx: &mut Context<Self>) {
@@ -210,11 +263,11 @@ impl Notifier {
         let Some(of_notifier) = self.parcels.get_mut(&notifier) else {
             return;
         };
-        of_notifier.remove(&id);
+        of_notifier.retain(|parcel| parcel.notification.id != id);
         // What waits in the journal has its turn.
         if of_notifier.is_empty() {
             self.parcels.remove(&notifier);
-            if self.backlogs.remove(&notifier) {
+            if self.backlogs.contains(&notifier) {
                 ctx.notify(Rescan);
             }
         }
@@ -258,7 +311,7 @@ impl Notifier {
         };
         let id = row.id;
         let addr = SinkWorker::start_in_arbiter(&self.links.thread, move |_| SinkWorker::new(post));
-        let left = self.parcels.get(&id).into_iter().flat_map(BTreeMap::values);
+        let left = self.parcels.get(&id).into_iter().flatten();
         left.filter(|parcel| !parcel.delivery.state.is_final())
             .for_each(|parcel| tell(&addr, Deliver(parcel.clone())));
         self.workers.insert(id, Worker { row, addr });
@@ -304,16 +357,12 @@ impl Actor for Notifier {
 impl Handler<Announced> for Notifier {
     type Result = ();
 
-    fn handle(&mut self, Announced { told, withdrawn }: Announced, ctx: &mut Context<Self>) {
-        for (notifier, id) in withdrawn {
-            if let Some(worker) = self.workers.get(&notifier) {
-                tell(&worker.addr, Withdraw(id));
-            }
-            self.forget(notifier, id, ctx);
-        }
-        for notification in told {
+    fn handle(&mut self, Announced(notifications): Announced, ctx: &mut Context<Self>) {
+        for notification in notifications {
             // Older ones of that notifier come first.
-            if !self.backlogs.contains(&notification.notifier) {
+            if self.backlogs.contains(&notification.notifier) {
+                self.leave(notification.notifier);
+            } else {
                 let delivery = Delivery::pending(notification.alert.at);
                 self.take_up(Parcel { notification, delivery }, ctx);
             }
@@ -349,7 +398,7 @@ impl Handler<GetWaiting> for Notifier {
     type Result = usize;
 
     fn handle(&mut self, _: GetWaiting, _: &mut Context<Self>) -> usize {
-        self.parcels.values().map(BTreeMap::len).sum()
+        self.parcels.values().flatten().filter(|parcel| !parcel.delivery.state.is_final()).count()
     }
 }
 
@@ -357,8 +406,9 @@ impl Handler<RetryNow> for Notifier {
     type Result = bool;
 
     fn handle(&mut self, RetryNow(id): RetryNow, _: &mut Context<Self>) -> bool {
-        let notifier = self.parcels.iter().find(|(_, parcels)| parcels.contains_key(&id));
-        match notifier.and_then(|(notifier, _)| self.workers.get(notifier)) {
+        let waits = |parcel: &&Parcel| parcel.notification.id == id && !parcel.delivery.state.is_final();
+        let parcel = self.parcels.values().flatten().find(waits);
+        match parcel.and_then(|parcel| self.workers.get(&parcel.notification.notifier)) {
             Some(worker) => {
                 tell(&worker.addr, Hurry(id));
                 true
@@ -394,16 +444,26 @@ impl Handler<Drain> for Notifier {
     }
 }
 
+impl Handler<Stop> for Notifier {
+    type Result = ();
+
+    fn handle(&mut self, _: Stop, ctx: &mut Context<Self>) {
+        ctx.stop();
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use time::macros::datetime;
     use tokio::time::{pause, sleep};
 
     use super::*;
     use crate::{
         domain::{
-            Alert, AlertTarget, Cause, Event, Notification, Outcome, Status, Tally, TargetDefinition,
-            TargetId,
+            Alert, AlertTarget, Cause, Event, Incident, Notification, Outcome, Status, Tally,
+            TargetDefinition, TargetId,
         },
         testing::{Answer, RecordingSinks, TestClock, fixtures::notifier_row},
     };
@@ -413,6 +473,9 @@ mod tests {
     struct Outbox {
         parcels: BTreeMap<Uuid, Parcel>,
         changes: Vec<(Uuid, Delivery)>,
+        anew: bool,
+        /// Whether nothing becomes durable.
+        forgetful: bool,
     }
 
     #[derive(Message)]
@@ -422,6 +485,11 @@ mod tests {
     #[derive(Message)]
     #[rtype(result = "Vec<(Uuid, Delivery)>")]
     struct GetChanges;
+
+    /// Was a notification told with all that it is about?
+    #[derive(Message)]
+    #[rtype(result = "bool")]
+    struct GetAnew;
 
     impl Actor for Outbox {
         type Context = Context<Self>;
@@ -445,13 +513,15 @@ mod tests {
     }
 
     impl Handler<DeliveryChanged> for Outbox {
-        type Result = ();
+        type Result = bool;
 
-        fn handle(&mut self, DeliveryChanged { id, news }: DeliveryChanged, _: &mut Context<Self>) {
-            if news.delivery.state.is_final() {
+        fn handle(&mut self, DeliveryChanged { id, news }: DeliveryChanged, _: &mut Context<Self>) -> bool {
+            if news.delivery.state.is_final() && !self.forgetful {
                 self.parcels.remove(&id);
             }
+            self.anew |= news.alert.is_some();
             self.changes.push((id, news.delivery));
+            !self.forgetful
         }
     }
 
@@ -470,6 +540,14 @@ mod tests {
                 *taken <= most
             };
             Ok(self.parcels.values().filter(|parcel| room(parcel)).cloned().collect())
+        }
+    }
+
+    impl Handler<GetAnew> for Outbox {
+        type Result = bool;
+
+        fn handle(&mut self, _: GetAnew, _: &mut Context<Self>) -> bool {
+            self.anew
         }
     }
 
@@ -525,7 +603,7 @@ mod tests {
             target: AlertTarget::from(&row),
             status: Status::Fail,
             previous_status: Status::Pass,
-            incident: None,
+            incident: Some(Incident::begin(datetime!(2026-01-02 12:00 UTC), target)),
             outcome: Arc::new(outcome),
             tally: Tally::default(),
         };
@@ -542,8 +620,7 @@ mod tests {
             let notification = notification(notifier, target, event, self.clock.now());
             let id = notification.id;
             self.outbox.send(Put(vec![notification.clone()])).await.unwrap();
-            let announced = Announced { told: vec![notification], ..Announced::default() };
-            self.notifier.send(announced).await.unwrap();
+            self.notifier.send(Announced(vec![notification])).await.unwrap();
             id
         }
 
@@ -704,7 +781,7 @@ mod tests {
         let house = house(["ops"], [answer]).await;
         let of_old = house.clock.now() - time::Duration::days(2);
         let told = vec![notification(1, 1, Event::Fail, of_old)];
-        house.notifier.send(Announced { told, ..Announced::default() }).await.unwrap();
+        house.notifier.send(Announced(told)).await.unwrap();
         seconds(3_600).await;
         assert!(!house.sinks.attempts().is_empty());
         house.ends().await
@@ -771,23 +848,81 @@ mod tests {
         assert!(delivered.iter().map(|(_, event)| *event).eq(alternate));
     }
 
-    #[actix::test]
-    async fn a_failure_is_held_for_whom_wants_to_be_told_later_and_withdrawn_if_it_is_over_then() {
+    /// A notifier that is told of what has lasted a minute.
+    async fn patient_house() -> House {
         let house = house([], [Answer::Delivered]).await;
         let mut row = notifier_row(1, "ops");
         row.definition.options = Some(crate::domain::Secret::new(r#"{"min_duration_s": 60}"#));
         house.load(vec![row]).await;
-        let (first, _) = (house.fail().await, house.event(1, 2, Event::Fail).await);
+        house
+    }
+
+    #[actix::test]
+    async fn a_failure_that_is_over_before_it_was_to_be_told_is_withdrawn_with_its_end() {
+        let house = patient_house().await;
+        house.fail().await;
+        house.event(1, 2, Event::Fail).await;
         seconds(59).await;
         assert!(house.delivered_to("ops").is_empty());
-        assert_eq!(house.notifier.send(Drain).await.unwrap(), 2);
-        let news = NotificationNews::withdrawn(NotifierId(1), house.clock.now());
-        house.outbox.send(DeliveryChanged { id: first, news }).await.unwrap();
-        let withdrawn = vec![(NotifierId(1), first)];
-        house.notifier.send(Announced { withdrawn, ..Announced::default() }).await.unwrap();
+        house.event(1, 1, Event::Recovery).await;
         seconds(2).await;
         assert_eq!(house.delivered_to("ops"), [(2, Event::Fail)]);
-        assert_eq!(house.waiting().await, 0);
+        let ends = [DeliveryState::Withdrawn, DeliveryState::Withdrawn, DeliveryState::Delivered];
+        assert_eq!((house.ends().await, house.waiting().await), (ends.to_vec(), 0));
+    }
+
+    #[actix::test]
+    async fn whoever_was_told_of_a_failure_is_told_of_its_end_though_the_clock_stepped_back() {
+        let house = patient_house().await;
+        house.fail().await;
+        seconds(61).await;
+        house.clock.set(house.clock.now() - time::Duration::hours(1));
+        house.event(1, 1, Event::Recovery).await;
+        seconds(1).await;
+        assert_eq!(house.delivered_to("ops"), [(1, Event::Fail), (1, Event::Recovery)]);
+    }
+
+    #[actix::test]
+    async fn a_reminder_that_found_no_way_gives_way_to_the_next() {
+        let house = house(["ops"], [Answer::Transient(None)]).await;
+        house.fail().await;
+        for _ in 0..5 {
+            seconds(60).await;
+            house.event(1, 1, Event::Reminder).await;
+        }
+        assert_eq!(house.waiting().await, 2);
+        house.event(1, 1, Event::Recovery).await;
+        seconds(1).await;
+        assert_eq!(house.waiting().await, 2);
+        assert!(house.ends().await.iter().all(|end| *end == DeliveryState::Withdrawn));
+    }
+
+    #[actix::test]
+    async fn what_a_drain_left_is_for_the_next_life() {
+        let house = patient_house().await;
+        house.fail().await;
+        assert_eq!(house.notifier.send(Drain).await.unwrap(), 1);
+        seconds(3_600).await;
+        assert_eq!((house.delivered_to("ops"), house.waiting().await), (vec![], 1));
+    }
+
+    #[actix::test]
+    async fn what_was_delivered_while_the_journal_fails_is_not_sent_again() {
+        let outbox = Outbox { forgetful: true, ..Outbox::default() };
+        let house = empty_house(outbox, [Answer::Delivered]);
+        house.load(vec![notifier_row(1, "ops")]).await;
+        house.fail().await;
+        seconds(600).await;
+        assert_eq!((house.sinks.attempts().len(), house.waiting().await), (1, 0));
+    }
+
+    #[actix::test]
+    async fn what_the_journal_never_had_is_recorded_anew() {
+        let house = house(["ops"], [Answer::Transient(None)]).await;
+        let unkept = notification(1, 1, Event::Fail, house.clock.now());
+        house.notifier.send(Announced(vec![unkept])).await.unwrap();
+        seconds(120).await;
+        assert!(house.outbox.send(GetAnew).await.unwrap());
     }
 
     #[actix::test]

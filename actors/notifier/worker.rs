@@ -27,11 +27,11 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{
-    message::{Attempted, Deliver, Hurry, Refit, Withdraw},
+    message::{Attempted, Deliver, Hurry, Refit},
     queue::{Queue, Waiting, name},
 };
 use crate::{
-    domain::{Alert, Backoff, Delivery, DeliveryState, Fault, NotifierId, text},
+    domain::{Alert, Backoff, Delivery, DeliveryState, Event, Fault, NotifierId, Parcel, text},
     lifecycle::{ChildExited, Drain, Stop},
     port::{Clock, Receipt, Sink, SinkError},
 };
@@ -78,6 +78,8 @@ pub struct SinkWorker {
     attempting: Option<Uuid>,
     timer: Option<SpawnHandle>,
     drained: Option<oneshot::Sender<usize>>,
+    /// Whether a drain was answered: what is left then is for the next life.
+    ending: bool,
 }
 
 impl SinkWorker {
@@ -92,6 +94,7 @@ impl SinkWorker {
             attempting: None,
             timer: None,
             drained: None,
+            ending: false,
         }
     }
 
@@ -115,7 +118,7 @@ impl SinkWorker {
         if let Some(timer) = self.timer.take() {
             ctx.cancel_future(timer);
         }
-        if self.attempting.is_some() {
+        if self.attempting.is_some() || self.ending {
             return;
         }
         self.expire();
@@ -234,6 +237,7 @@ impl SinkWorker {
         let label = &self.post.fit.label;
         match state {
             DeliveryState::Delivered => info!("{what} delivered to {label}: {answer}"),
+            DeliveryState::Withdrawn => info!("{what} not told to {label}: {answer}"),
             _ => error!("{what} not delivered to {label}: {answer}"),
         }
         self.change(at, |delivery| {
@@ -267,15 +271,62 @@ impl SinkWorker {
 
     /// How long until its notifier wants to be told of an alert; less than nothing: since when.
     fn wait(&self, alert: &Alert) -> time::Duration {
-        self.post.fit.wishes.told_at(alert).unwrap_or(alert.at) - self.post.clock.now()
+        // An alert of the future is one of a clock that stepped back, and is taken for new.
+        let age = self.post.clock.now() - alert.at;
+        self.hold(alert) - age.max(time::Duration::ZERO)
+    }
+
+    /// How long after an alert its notifier wants to be told.
+    fn hold(&self, alert: &Alert) -> time::Duration {
+        let told_at = self.post.fit.wishes.told_at(alert);
+        told_at.map_or(time::Duration::ZERO, |told_at| told_at - alert.at)
+    }
+
+    /// Ends what nobody wants to be told any more now that the last in the queue has come: reminders of what is over
+    /// or told of again, and a failure together with its end if that came before it was to be told.
+    fn withdraw_outdated(&mut self) {
+        let Some(last) = self.queue.len().checked_sub(1) else { return };
+        let newest = self.queue.at(last).parcel.notification.alert.clone();
+        if !matches!(newest.event, Event::Recovery | Event::Reminder) {
+            return;
+        }
+        let mut untold = false;
+        for at in (0..last).rev() {
+            let Parcel { notification, delivery } = &self.queue.at(at).parcel;
+            let (id, alert, attempts) = (notification.id, notification.alert.clone(), delivery.attempts);
+            // What is being tried may have been delivered: it ends as that says.
+            if alert.target.id != newest.target.id || self.attempting == Some(id) {
+                continue;
+            }
+            match alert.event {
+                Event::Reminder => self.end(at, DeliveryState::Withdrawn, "a newer one says more"),
+                Event::Fail if newest.event == Event::Recovery && is_same_incident(&alert, &newest) => {
+                    let hold = self.hold(&alert);
+                    untold = attempts == 0 && hold.is_positive() && newest.at < alert.at + hold;
+                    if untold {
+                        self.end(at, DeliveryState::Withdrawn, "it was over before it was to be told");
+                    }
+                }
+                _ => {}
+            }
+        }
+        if untold {
+            let last = self.queue.len() - 1;
+            self.end(last, DeliveryState::Withdrawn, "its failure was not told either");
+        }
     }
 
     fn answer_drain(&mut self) {
         if let Some(drained) = self.drained.take() {
             // Whoever waited may have left at its deadline.
             drained.send(self.queue.len()).ok();
+            self.ending = true;
         }
     }
+}
+
+fn is_same_incident(one: &Alert, other: &Alert) -> bool {
+    one.incident.zip(other.incident).is_some_and(|(one, other)| one.id == other.id)
 }
 
 /// A random number, so that those who failed together do not come back together.
@@ -310,6 +361,7 @@ impl Handler<Deliver> for SinkWorker {
         let left = give_up_after.saturating_sub(age).max(give_up_after.min(LAST_CHANCE));
         let held_until = Instant::now() + wait.try_into().unwrap_or_default();
         self.queue.push(Waiting { parcel, expires: held_until + left, held_until, due: held_until });
+        self.withdraw_outdated();
         self.next(ctx);
     }
 }
@@ -322,8 +374,10 @@ impl Handler<Refit> for SinkWorker {
         self.fit();
         for at in 0..self.queue.len() {
             let alert = self.queue.at(at).parcel.notification.alert.clone();
-            let wait = self.wait(&alert).try_into().unwrap_or_default();
-            self.queue.at(at).held_until = Instant::now() + wait;
+            let held_until = Instant::now() + self.wait(&alert).try_into().unwrap_or_default();
+            let waiting = self.queue.at(at);
+            let left = waiting.expires.saturating_duration_since(waiting.held_until.max(Instant::now()));
+            (waiting.held_until, waiting.expires) = (held_until, held_until + left);
         }
         // Whoever changed the row wants to see it work, not wait for the next attempt.
         self.hurry(ctx);
@@ -338,18 +392,6 @@ impl Handler<Hurry> for SinkWorker {
             self.queue.at(at).held_until = Instant::now();
         }
         self.hurry(ctx);
-    }
-}
-
-impl Handler<Withdraw> for SinkWorker {
-    type Result = ();
-
-    fn handle(&mut self, Withdraw(id): Withdraw, ctx: &mut Context<Self>) {
-        // What is being tried may have been delivered: it ends as that says.
-        if let Some(at) = self.queue.place_of(id).filter(|_| self.attempting != Some(id)) {
-            self.queue.remove(at);
-            self.next(ctx);
-        }
     }
 }
 

@@ -67,11 +67,21 @@ impl Persister {
 
     pub(super) fn wrote(&mut self, result: Result<Vec<String>, StoreError>, ctx: &mut Context<Self>) {
         self.writing.saw(&result);
+        if let Err(StoreError::Refused(_)) = &result {
+            // Another life of this daemon wrote a part of it: what is left is found out anew.
+            self.packet = None;
+            self.progress = None;
+            self.tail.break_off();
+        }
         let Ok(refused) = result else {
             if self.drained.is_some() {
                 self.answer_drain();
             }
-            ctx.run_later(BACKOFF.wait(self.writing.failures(), self.number), Self::flush);
+            let wait = BACKOFF.wait(self.writing.failures(), self.number);
+            match self.progress {
+                Some(_) => ctx.run_later(wait, Self::flush),
+                None => ctx.run_later(wait, Self::recover),
+            };
             return;
         };
         for row in refused {

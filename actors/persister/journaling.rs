@@ -13,8 +13,8 @@ use crate::{
 };
 
 impl Persister {
-    /// Has the pending batch become durable, and resolves when it has.
-    pub(super) fn accept(&mut self, ctx: &mut Context<Self>) -> ResponseFuture<()> {
+    /// Has the pending batch become durable, and resolves when it has; to `false` where the journal fails.
+    pub(super) fn accept(&mut self, ctx: &mut Context<Self>) -> ResponseFuture<bool> {
         let ticket = self.ticket;
         if self.journaling.away().is_some() {
             self.pass_on_unkept();
@@ -23,14 +23,14 @@ impl Persister {
         let mut kept = self.kept.subscribe();
         Box::pin(async move {
             // A persister that is gone ends the daemon.
-            kept.wait_for(|kept| *kept >= ticket).await.ok();
+            kept.wait_for(|kept| kept.accepted >= ticket).await.is_ok_and(|kept| kept.durable >= ticket)
         })
     }
 
     /// Accepts what waits although it is not durable: people are told, and targets go on.
     pub(super) fn pass_on_unkept(&mut self) {
         self.announce(&self.pending);
-        self.kept.send_replace(self.ticket);
+        self.kept.send_modify(|kept| kept.accepted = self.ticket);
         let surplus = self.pending.results.len().saturating_sub(RESULTS_MAX);
         if surplus > 0 {
             self.pending.results.drain(..surplus);
@@ -99,6 +99,7 @@ impl Persister {
     ) {
         let first_failure = result.is_err() && self.journaling.away().is_none();
         self.journaling.saw(&result);
+        let is_durable = result.is_ok();
         if let Ok(appended) = result {
             self.journal_state = appended;
             self.drop_results(appended.dropped);
@@ -107,39 +108,44 @@ impl Persister {
             let wait = BACKOFF.wait(self.journaling.failures(), number);
             ctx.run_later(wait, Self::keep);
         }
-        // Known to the listener already are those that were announced before; it minds.
-        if let Some(batch) = self.tail.batch(number) {
+        // People are told once, whether the journal takes it at the first attempt or at a later one.
+        if let Some(batch) = self.tail.batch(number).filter(|_| self.announced < number) {
+            self.announced = number;
             self.announce(&batch);
         }
-        self.kept.send_if_modified(|kept| std::mem::replace(kept, ticket.max(*kept)) < ticket);
+        self.kept.send_modify(|kept| {
+            kept.accepted = kept.accepted.max(ticket);
+            if is_durable {
+                kept.durable = kept.durable.max(ticket);
+            }
+        });
         if first_failure {
             self.pass_on_unkept();
         }
         self.hurry(ctx);
         if self.drained.is_some() {
+            if self.progress.is_none() {
+                self.answer_drain();
+            }
             self.flush(ctx);
         }
     }
 
-    /// Tells the listener of the notifications that are new in `batch`, and of those that are withdrawn.
+    /// Tells the listener of the notifications that are new in `batch`.
     pub(super) fn announce(&self, batch: &Batch) {
-        let mut announced = Announced::default();
-        for (&id, news) in &batch.notifications {
-            match (news.delivery.state, &news.alert) {
-                (DeliveryState::Pending, Some(alert)) => {
-                    announced.told.push(Notification { id, notifier: news.notifier, alert: alert.clone() });
-                }
-                (DeliveryState::Withdrawn, _) => announced.withdrawn.push((news.notifier, id)),
-                _ => {}
-            }
-        }
-        let is_empty = announced.told.is_empty() && announced.withdrawn.is_empty();
-        if let Some(listener) = self.listener.as_ref().filter(|_| !is_empty) {
+        let new =
+            batch.notifications.iter().filter(|(_, news)| news.delivery.state == DeliveryState::Pending);
+        let new: Vec<_> = new
+            .filter_map(|(&id, news)| {
+                Some(Notification { id, notifier: news.notifier, alert: news.alert.clone()? })
+            })
+            .collect();
+        if let Some(listener) = self.listener.as_ref().filter(|_| !new.is_empty()) {
             #[expect(
                 clippy::disallowed_methods,
                 reason = "one a batch with an edge; it bounds its own queues"
             )]
-            listener.do_send(announced);
+            listener.do_send(Announced(new));
         }
     }
 }

@@ -43,11 +43,10 @@ pub use self::{
 use crate::{
     domain::{
         Alert, AlertTarget, Backoff, Batch, Edge, Event, Notification, NotificationNews, RawResult,
-        TargetNews,
-        routing::{self, Route},
+        TargetNews, routing,
     },
     event::{Announced, DeliveryChanged, Listen, ProbeCompleted},
-    lifecycle::Drain,
+    lifecycle::{Drain, Stop},
     port::{Appended, Clock, Journal, Packet, Progress, Store, StoreError, within_deadline},
     query::Rows,
 };
@@ -101,6 +100,13 @@ pub struct Persistence {
     pub targets: [usize; 4],
 }
 
+/// Up to which ticket the pending batches were accepted, and up to which they are durable.
+#[derive(Clone, Copy, Debug, Default)]
+struct Kept {
+    accepted: u64,
+    durable: u64,
+}
+
 /// Makes what happens durable.
 pub struct Persister {
     store: Arc<dyn Store>,
@@ -118,7 +124,9 @@ pub struct Persister {
     pending: Batch,
     /// Counts the pending batches: what waits for a ticket waits for its batch to be durable.
     ticket: u64,
-    kept: watch::Sender<u64>,
+    kept: watch::Sender<Kept>,
+    /// The newest batch whose notifications were announced.
+    announced: u64,
     linger: Option<SpawnHandle>,
     append_in_flight: bool,
     /// The last number that was given.
@@ -165,7 +173,8 @@ impl Persister {
             rows: None,
             pending: Batch::default(),
             ticket: 1,
-            kept: watch::Sender::new(0),
+            kept: watch::Sender::new(Kept::default()),
+            announced: 0,
             linger: None,
             append_in_flight: false,
             progress: None,
@@ -194,14 +203,15 @@ impl Persister {
                 // What came since the start is known.
                 batches.iter().filter(|(number, _)| *number <= last).for_each(|(n, b)| ahead.add(*n, b));
             }
-            Ok::<_, StoreError>((progress, ahead))
+            Ok::<_, StoreError>((progress, ahead, last))
         };
         ctx.spawn(found.into_actor(self).map(|found, actor, ctx| {
             actor.reading.saw(&found);
             actor.looked.send_replace(true);
             match found {
-                Ok((progress, mut ahead)) => {
-                    actor.tail.iter().for_each(|entry| ahead.add(entry.number, &entry.batch));
+                Ok((progress, mut ahead, last)) => {
+                    let newer = actor.tail.iter().filter(|entry| entry.number > last || !entry.kept);
+                    newer.for_each(|entry| ahead.add(entry.number, &entry.batch));
                     actor.ahead = ahead;
                     actor.progress = Some(progress);
                     actor.flush(ctx);
@@ -214,13 +224,13 @@ impl Persister {
         }));
     }
 
-    /// Who is told of a result.
-    fn route(&self, event: &ProbeCompleted) -> Route {
+    /// The notifications that a result makes.
+    fn route(&self, event: &ProbeCompleted) -> Vec<Notification> {
         let unchanged = Edge { from: event.status, to: event.status };
         let reminder = event.reminder.then_some((unchanged, Event::Reminder));
         let change = event.edge.and_then(|edge| Some((edge, Event::of(edge)?)));
         let Some((edge, told)) = change.or(reminder) else {
-            return Route::default();
+            return Vec::new();
         };
         let alert = Alert {
             event: told,
@@ -233,7 +243,7 @@ impl Persister {
             tally: event.tally,
         };
         let notifiers = self.rows.as_ref().map_or(&[][..], |rows| &rows.notifiers);
-        routing::route(&Arc::new(alert), &event.target.options, notifiers)
+        routing::notifications(&Arc::new(alert), &event.target.options, notifiers)
     }
 }
 
@@ -252,19 +262,18 @@ impl Handler<ProbeCompleted> for Persister {
         let ProbeCompleted { target, at, outcome, status, edge, incident, slots, .. } = &event;
         self.pending.add(target.id, TargetNews::of(outcome, *at, *status, *edge, *incident));
         self.pending.results.extend(RawResult::of(target, *at, *status, outcome, *slots));
-        let Route { told, withdrawn } = self.route(&event);
-        for notification in told {
+        for notification in self.route(&event) {
             self.pending.tell(notification.id, NotificationNews::new(&notification));
         }
-        for (notifier, id) in withdrawn {
-            self.pending.tell(id, NotificationNews::withdrawn(notifier, event.at));
-        }
-        self.accept(ctx)
+        let accepted = self.accept(ctx);
+        Box::pin(async move {
+            accepted.await;
+        })
     }
 }
 
 impl Handler<DeliveryChanged> for Persister {
-    type Result = ResponseFuture<()>;
+    type Result = ResponseFuture<bool>;
 
     fn handle(&mut self, changed: DeliveryChanged, ctx: &mut Context<Self>) -> Self::Result {
         self.pending.tell(changed.id, changed.news);
@@ -277,7 +286,10 @@ impl Handler<Resend> for Persister {
 
     fn handle(&mut self, Resend(notification): Resend, ctx: &mut Context<Self>) -> Self::Result {
         self.pending.tell(notification.id, NotificationNews::new(&notification));
-        self.accept(ctx)
+        let accepted = self.accept(ctx);
+        Box::pin(async move {
+            accepted.await;
+        })
     }
 }
 
@@ -303,6 +315,14 @@ impl Handler<Drain> for Persister {
         }
         self.flush(ctx);
         Box::pin(async move { all_written.await.unwrap_or(0) })
+    }
+}
+
+impl Handler<Stop> for Persister {
+    type Result = ();
+
+    fn handle(&mut self, _: Stop, ctx: &mut Context<Self>) {
+        ctx.stop();
     }
 }
 
@@ -404,7 +424,7 @@ mod tests {
         }
 
         fn told(&self) -> usize {
-            self.announced.heard().iter().map(|announced| announced.told.len()).sum()
+            self.announced.heard().iter().map(|announced| announced.0.len()).sum()
         }
 
         /// The next life after this one was killed.

@@ -25,7 +25,7 @@ pub(super) struct Entry {
     pub(super) ticket: u64,
     pub(super) batch: Arc<Batch>,
     /// Whether the journal has it.
-    kept: bool,
+    pub(super) kept: bool,
 }
 
 impl Tail {

@@ -15,10 +15,11 @@ pub trait Journal: Send + Sync {
     /// Who writes it. The same after a restart, and no other journal has it.
     fn node(&self) -> Uuid;
 
-    /// The greatest number that it had ever taken when it was opened; 0 if none.
+    /// The greatest number that it ever took; 0 if none.
     fn last(&self) -> u64;
 
-    /// Takes a batch under a number that is greater than all before. One that it has already is taken for done.
+    /// Takes a batch under a number that is greater than all before. The last one again is taken for done; any other
+    /// number that was passed already is an error.
     ///
     /// When it is full, it lets the oldest single results go, and nothing else; the batches that they were part of
     /// may become one, under the number of the last.

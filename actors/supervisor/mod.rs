@@ -32,7 +32,7 @@ use self::child::{Child, ChildState};
 use crate::{
     domain::{Evidence, Status, TargetId, TargetRow},
     event::{NotifiersLoaded, ProbeCompleted},
-    lifecycle::{ChildExited, Drain},
+    lifecycle::{ChildExited, Drain, Stop},
     port::{Clock, ProberFactory, StoreError},
     query::{LoadRows, Rows},
     target::{self, Life, Memory},
@@ -342,6 +342,14 @@ impl Handler<Drain> for Supervisor {
         all.into_iter().for_each(|id| self.dismiss(id));
         self.answer_drain();
         Box::pin(async move { all_gone.await.unwrap_or(0) })
+    }
+}
+
+impl Handler<Stop> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, _: Stop, ctx: &mut Context<Self>) {
+        ctx.stop();
     }
 }
 

@@ -24,7 +24,6 @@ pub struct MemoryJournal {
     shared: Arc<Mutex<Shared>>,
     max_bytes: u64,
     node: Uuid,
-    last: u64,
 }
 
 #[derive(Debug)]
@@ -46,14 +45,14 @@ impl MemoryJournal {
     /// A journal that may hold `max_bytes`.
     pub fn of(max_bytes: u64) -> Self {
         let shared = Shared { last: 0, batches: BTreeMap::new(), outbox: Vec::new(), fault: Fault::None };
-        Self { shared: Arc::new(Mutex::new(shared)), max_bytes, node: Uuid::now_v7(), last: 0 }
+        Self { shared: Arc::new(Mutex::new(shared)), max_bytes, node: Uuid::now_v7() }
     }
 
     /// The same journal as a new process finds it, free of faults.
     pub fn reopen(&self) -> Self {
         let mut shared = self.lock();
         shared.fault = Fault::None;
-        Self { last: shared.last, ..self.clone() }
+        self.clone()
     }
 
     /// The same journal, which may hold `max_bytes` from now on.
@@ -150,11 +149,14 @@ impl Journal for MemoryJournal {
     }
 
     fn last(&self) -> u64 {
-        self.last
+        self.lock().last
     }
 
     async fn append(&self, number: u64, batch: &Batch) -> Result<Appended, JournalError> {
-        self.call(true, |shared| {
+        let appended = self.call(true, |shared| {
+            if number < shared.last {
+                return Err(JournalError("the number was passed already".into()));
+            }
             let mut dropped = 0;
             if number > shared.last {
                 shared.last = number;
@@ -162,9 +164,9 @@ impl Journal for MemoryJournal {
                 batch.notifications.iter().for_each(|(id, news)| shared.tell(*id, news));
                 dropped = shared.drop_results(self.max_bytes);
             }
-            Appended { dropped, bytes: shared.bytes() }
-        })
-        .await
+            Ok(Appended { dropped, bytes: shared.bytes() })
+        });
+        appended.await.flatten()
     }
 
     async fn read(&self, after: u64, most: usize) -> Result<Vec<(u64, Batch)>, JournalError> {

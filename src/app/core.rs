@@ -9,10 +9,11 @@
 use std::{io, sync::Arc, time::Duration};
 
 use actix::prelude::*;
+use futures_util::future::join_all;
 use log::warn;
 use skypunch_actors::{
     historian::Historian,
-    lifecycle::Drain,
+    lifecycle::{Drain, Stop},
     logger::Logger,
     meter::Meter,
     notifier::{self, Notifier},
@@ -21,10 +22,13 @@ use skypunch_actors::{
     supervisor::{Links, Supervisor},
     tester::Tester,
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Kinds;
 use crate::settings::Settings;
+
+/// How long an actor is given to take notice of its end.
+const STOPS_WITHIN: Duration = Duration::from_millis(500);
 
 /// Where everything is kept.
 #[derive(Clone)]
@@ -122,6 +126,14 @@ impl Core {
             Ok(Ok(waiting)) => warn!("news of {waiting} rows wait for the next start: the database is away"),
             Ok(Err(_)) | Err(_) => warn!("not all was written before the end"),
         }
+        // Their timers would go on, and an old life would work beside the next.
+        let ended = [
+            self.supervisor.recipient().send(Stop),
+            self.notifier.recipient().send(Stop),
+            self.historian.recipient().send(Stop),
+            self.persister.recipient().send(Stop),
+        ];
+        join_all(ended.map(|ended| timeout(STOPS_WITHIN, ended))).await;
         for thread in self.threads {
             thread.stop();
             // A thread that hangs in a probe or a sink must not keep the daemon from ending.

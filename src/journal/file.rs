@@ -139,6 +139,9 @@ impl File {
 
     /// See [`Journal::append`](skypunch_actors::port::Journal::append).
     pub(super) fn append(&mut self, entry: &Entry) -> Result<Appended, Failure> {
+        if entry.number < self.last {
+            return Err(Failure::Number(entry.number));
+        }
         if entry.number > self.last {
             i64::try_from(entry.number).map_err(|_| Failure::Number(entry.number))?;
             match self.mending(|file| file.try_append(entry)) {

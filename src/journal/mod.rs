@@ -33,7 +33,10 @@ mod stored;
 use std::{
     collections::BTreeSet,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -53,7 +56,7 @@ use file::{Entry, File};
 pub struct FileJournal {
     file: OwnThread<File>,
     node: Uuid,
-    last: u64,
+    last: AtomicU64,
     marks: Marks,
 }
 
@@ -71,7 +74,7 @@ impl FileJournal {
             Ok::<_, OpenError>((file, known))
         };
         let (file, (node, last)) = OwnThread::start("journal", open).await?;
-        Ok(Self { file, node, last, marks })
+        Ok(Self { file, node, last: AtomicU64::new(last), marks })
     }
 
     async fn run<R: Send + 'static>(
@@ -89,12 +92,14 @@ impl Journal for FileJournal {
     }
 
     fn last(&self) -> u64 {
-        self.last
+        self.last.load(Ordering::Relaxed)
     }
 
     async fn append(&self, number: u64, batch: &Batch) -> Result<Appended, JournalError> {
         let entry = Entry::new(number, batch);
-        self.run(move |file| file.append(&entry)).await
+        let appended = self.run(move |file| file.append(&entry)).await?;
+        self.last.fetch_max(number, Ordering::Relaxed);
+        Ok(appended)
     }
 
     async fn read(&self, after: u64, bytes: usize) -> Result<Vec<(u64, Batch)>, JournalError> {
