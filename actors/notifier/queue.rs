@@ -5,7 +5,7 @@ use std::collections::{HashSet, VecDeque};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::domain::{Event, Notification, Parcel, text};
+use crate::domain::{Alert, Event, Notification, Parcel, text};
 
 /// A notification that waits.
 #[derive(Debug)]
@@ -55,6 +55,42 @@ impl Queue {
         self.0.iter().position(|waiting| waiting.expires <= now)
     }
 
+    /// What nobody wants to be told any more now that the last has come, and why: reminders of what is over or told of
+    /// again, and a failure together with its end, if that came within the time that failures are held for.
+    pub(super) fn outdated(
+        &self,
+        attempting: Option<Uuid>,
+        hold: impl Fn(&Alert) -> time::Duration,
+    ) -> Vec<(Uuid, &'static str)> {
+        let Some(last) = self.0.back().map(|waiting| &waiting.parcel.notification) else {
+            return Vec::new();
+        };
+        let newest = &last.alert;
+        let mut outdated = Vec::new();
+        for Parcel { notification: Notification { id, alert, .. }, delivery } in
+            self.0.iter().map(|w| &w.parcel)
+        {
+            // What is being tried may have been delivered: it ends as that says.
+            if alert.target.id != newest.target.id || *id == last.id || attempting == Some(*id) {
+                continue;
+            }
+            match (alert.event, newest.event) {
+                (Event::Reminder, Event::Reminder | Event::Recovery) => {
+                    outdated.push((*id, "a later event says more"));
+                }
+                (Event::Fail, Event::Recovery) if is_same_incident(alert, newest) => {
+                    let hold = hold(alert);
+                    if delivery.attempts == 0 && hold.is_positive() && newest.at < alert.at + hold {
+                        outdated.push((*id, "it was over before it was to be told"));
+                        outdated.push((last.id, "its failure was not told either"));
+                    }
+                }
+                _ => {}
+            }
+        }
+        outdated
+    }
+
     /// Whose turn it is, and when that is: the first of its target that is due the soonest; of those that are due
     /// already, the oldest.
     pub(super) fn next(&self, now: Instant) -> Option<(usize, Instant)> {
@@ -63,6 +99,10 @@ impl Queue {
         let firsts = waiting.filter(|(_, w)| earlier.insert(w.parcel.notification.alert.target.id));
         firsts.map(|(at, waiting)| (at, waiting.due.max(now))).min_by_key(|&(at, due)| (due, at))
     }
+}
+
+fn is_same_incident(one: &Alert, other: &Alert) -> bool {
+    one.incident.zip(other.incident).is_some_and(|(one, other)| one.id == other.id)
 }
 
 /// What the log calls a notification.

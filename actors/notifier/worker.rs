@@ -31,7 +31,7 @@ use super::{
     queue::{Queue, Waiting, name},
 };
 use crate::{
-    domain::{Alert, Backoff, Delivery, DeliveryState, Event, Fault, NotifierId, Parcel, text},
+    domain::{Alert, Backoff, Delivery, DeliveryState, Fault, NotifierId, text},
     lifecycle::{ChildExited, Drain, Stop},
     port::{Clock, Receipt, Sink, SinkError},
 };
@@ -282,40 +282,6 @@ impl SinkWorker {
         told_at.map_or(time::Duration::ZERO, |told_at| told_at - alert.at)
     }
 
-    /// Ends what nobody wants to be told any more now that the last in the queue has come: reminders of what is over
-    /// or told of again, and a failure together with its end if that came before it was to be told.
-    fn withdraw_outdated(&mut self) {
-        let Some(last) = self.queue.len().checked_sub(1) else { return };
-        let newest = self.queue.at(last).parcel.notification.alert.clone();
-        if !matches!(newest.event, Event::Recovery | Event::Reminder) {
-            return;
-        }
-        let mut untold = false;
-        for at in (0..last).rev() {
-            let Parcel { notification, delivery } = &self.queue.at(at).parcel;
-            let (id, alert, attempts) = (notification.id, notification.alert.clone(), delivery.attempts);
-            // What is being tried may have been delivered: it ends as that says.
-            if alert.target.id != newest.target.id || self.attempting == Some(id) {
-                continue;
-            }
-            match alert.event {
-                Event::Reminder => self.end(at, DeliveryState::Withdrawn, "a newer one says more"),
-                Event::Fail if newest.event == Event::Recovery && is_same_incident(&alert, &newest) => {
-                    let hold = self.hold(&alert);
-                    untold = attempts == 0 && hold.is_positive() && newest.at < alert.at + hold;
-                    if untold {
-                        self.end(at, DeliveryState::Withdrawn, "it was over before it was to be told");
-                    }
-                }
-                _ => {}
-            }
-        }
-        if untold {
-            let last = self.queue.len() - 1;
-            self.end(last, DeliveryState::Withdrawn, "its failure was not told either");
-        }
-    }
-
     fn answer_drain(&mut self) {
         if let Some(drained) = self.drained.take() {
             // Whoever waited may have left at its deadline.
@@ -323,10 +289,6 @@ impl SinkWorker {
             self.ending = true;
         }
     }
-}
-
-fn is_same_incident(one: &Alert, other: &Alert) -> bool {
-    one.incident.zip(other.incident).is_some_and(|(one, other)| one.id == other.id)
 }
 
 /// A random number, so that those who failed together do not come back together.
@@ -361,7 +323,10 @@ impl Handler<Deliver> for SinkWorker {
         let left = give_up_after.saturating_sub(age).max(give_up_after.min(LAST_CHANCE));
         let held_until = Instant::now() + wait.try_into().unwrap_or_default();
         self.queue.push(Waiting { parcel, expires: held_until + left, held_until, due: held_until });
-        self.withdraw_outdated();
+        for (id, why) in self.queue.outdated(self.attempting, |alert| self.hold(alert)) {
+            let at = self.queue.place_of(id).expect("it was found there");
+            self.end(at, DeliveryState::Withdrawn, why);
+        }
         self.next(ctx);
     }
 }

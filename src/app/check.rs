@@ -109,12 +109,17 @@ async fn rows(store: &dyn Store, kinds: &Kinds, findings: &mut Findings) {
 
 async fn targets(store: &dyn Store, kinds: &Kinds, findings: &mut Findings) -> Result<(), StoreError> {
     let rows = store.load_targets().await?;
+    let notifiers = store.load_notifiers().await?;
+    let known: Vec<_> = notifiers.iter().map(|row| row.definition.name.as_str()).collect();
     let mut sound = 0;
     for row in &rows {
         let (target, prober) = plan_probe(&*kinds.probers, row.id, &row.definition);
-        match prober {
-            Ok(_) => sound += 1,
-            Err(faults) => note(findings, &label("target", row.id.0, &target.name), told(&faults)),
+        let mut faults = prober.err().unwrap_or_default();
+        let unknown = target.options.notify.iter().filter(|name| !known.contains(&name.as_str()));
+        faults.extend(unknown.map(|name| Fault::new("notify", format!("no notifier has the name {name:?}"))));
+        match faults.is_empty() {
+            true => sound += 1,
+            false => note(findings, &label("target", row.id.0, &target.name), told(&faults)),
         }
     }
     note(findings, "targets", Ok(format!("{sound} of {} ok", rows.len())));

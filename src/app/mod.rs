@@ -144,6 +144,8 @@ impl Program for App {
         let progress = persister.clone().recipient();
         let historian = Historian::new(store, journal, progress, settings.history, clock.clone()).start();
         let tester = Tester::new(kinds.probers.clone(), kinds.sinks.clone(), clock.clone()).start();
+        // They start while the system still runs, however soon the command is done.
+        tokio::task::yield_now().await;
         Ok(Api::new(actors(&persister, &historian, &tester, &kinds, &clock, None)))
     }
 }

@@ -193,3 +193,13 @@ fn the_sample_can_be_applied_as_it_is() {
         assert!(plan[table].as_array().unwrap().iter().all(|step| step["action"] == "keep"), "{plan}");
     }
 }
+
+#[test]
+fn a_file_without_rows_changes_nothing() {
+    let home = Home::new();
+    home.skypunch(&["migrate"]);
+    let path = file(&home, "");
+    for _ in 0..5 {
+        done(home.skypunch(&["apply", &path]));
+    }
+}

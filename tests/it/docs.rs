@@ -98,6 +98,8 @@ fn the_examples_by_sql_by_file_and_by_command_make_the_same_rows() {
         let database = rusqlite::Connection::open(home.state("skypunch.db")).unwrap();
         database.execute_batch(&blocks(&examples, "sql")).unwrap();
         let by_sql = home.json(&["export"]);
+        let ops = ["add", "notifier", "ops", "WEBHOOK", "http://127.0.0.1:9/"];
+        assert_eq!(home.skypunch(&ops).code, 0);
         assert_eq!(home.json(&["check"])["faults"], json!([]));
 
         let file = home.path().join("targets.toml");

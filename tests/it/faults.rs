@@ -103,6 +103,16 @@ fn a_database_that_cannot_be_made_is_found_by_a_check() {
 }
 
 #[test]
+fn a_target_that_would_tell_nobody_is_found_by_a_check() {
+    let home = crate::harness::Home::new();
+    let add = ["add", "target", "home", "http://127.0.0.1:9/", "--options", r#"{"notify": ["nobdy"]}"#];
+    assert_eq!(home.skypunch(&add).code, 0);
+    let check = home.skypunch(&["check"]);
+    assert_eq!(check.code, 1);
+    assert!(check.stderr.contains("notify: no notifier has the name \"nobdy\""), "{}", check.stderr);
+}
+
+#[test]
 fn a_wrong_configuration_of_the_log_exits_with_2() {
     let home = crate::harness::Home::with_config("[log]\nconfig = \"/no/such/file.yaml\"\n");
     let said = home.skypunch(&["run"]);

@@ -41,9 +41,9 @@ async fn each_is_told_what_he_wants_to_know() {
     let withdrawn = || {
         let sent = home.json(&["notifications"]);
         let withdrawn = |row: &&serde_json::Value| row["state"] == "withdrawn";
-        (sent.as_array().unwrap().iter().filter(withdrawn).count() == 1).then_some(())
+        (sent.as_array().unwrap().iter().filter(withdrawn).count() == 2).then_some(())
     };
-    wait_until("what nobody was told of is withdrawn", withdrawn).await;
+    wait_until("the failure that nobody was told of is withdrawn, and its end", withdrawn).await;
     assert_eq!(home.json(&["status"])["notifications_waiting"], 0);
     assert!(events(&patient).is_empty() && events(&shop).is_empty());
     let patient = home.json(&["notifiers", "patient"]);
