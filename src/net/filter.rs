@@ -15,6 +15,7 @@ use std::{
 
 use actix_rt::net::{ActixStream, Ready};
 use bytes::BytesMut;
+use memchr::{memchr, memmem};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::Instant,
@@ -184,14 +185,15 @@ impl fmt::Debug for Filter {
 /// closes says so: the server then closes first, and keeps the memory of the connection in our place.
 fn amended(request: &[u8], closes: bool) -> Vec<u8> {
     const CLOSE: &[u8] = b"connection: close\r\n";
-    let Some(end) = request.windows(4).position(|bytes| bytes == b"\r\n\r\n").map(|at| at + 2) else {
+    let Some(end) = memmem::find(request, b"\r\n\r\n").map(|at| at + 2) else {
         return request.to_vec();
     };
     let (head, rest) = request.split_at(end);
     let mut amended = Vec::with_capacity(request.len() + CLOSE.len());
-    head.split_inclusive(|&byte| byte == b'\n')
-        .filter(|line| !line.starts_with(b"date: "))
-        .for_each(|line| amended.extend_from_slice(line));
+    let date = memmem::rfind(head, b"\r\ndate: ").map_or(end, |at| at + 2);
+    let after = memchr(b'\n', &head[date..]).map_or(end, |at| date + at + 1);
+    amended.extend_from_slice(&head[..date]);
+    amended.extend_from_slice(&head[after..]);
     if closes {
         amended.extend_from_slice(CLOSE);
     }

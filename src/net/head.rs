@@ -6,6 +6,7 @@ use actix_http::{
 };
 use bytes::{Buf, Bytes, BytesMut};
 use httparse::{EMPTY_HEADER, Error, Response, Status};
+use memchr::memchr_iter;
 
 /// The longest head that is read, in bytes.
 pub(super) const HEAD_MAX: usize = 16 * 1024;
@@ -118,7 +119,7 @@ fn check_protocol(bytes: &[u8]) -> Result<(), HeadError> {
 
 /// Where the blank line after a head ends.
 fn end_of_head(bytes: &[u8]) -> Option<usize> {
-    let mut breaks = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at);
+    let mut breaks = memchr_iter(b'\n', bytes);
     breaks.find_map(|at| match bytes[at + 1..] {
         [b'\n', ..] => Some(at + 2),
         [b'\r', b'\n', ..] => Some(at + 3),
