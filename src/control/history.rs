@@ -295,6 +295,7 @@ mod tests {
 
     #[actix::test]
     async fn a_history_has_its_keys_and_a_gap_where_nobody_looked() {
+        tokio::time::pause();
         let mut client = Client::in_process(looked_at().daemon().0);
         let asked = json!({"target": "home", "since": "3h 4min", "by": "hour"});
         let mut told = call(&mut client, "targets.history", asked).await.unwrap();
