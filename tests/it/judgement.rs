@@ -60,7 +60,7 @@ const OVERHEAD: usize = 64 << 10;
 /// How much of a body is read where little is, in bytes.
 const LITTLE: usize = 1_000;
 /// How many rows are probed side by side: more would be waiting for the machine.
-const AT_ONCE: usize = 40;
+const AT_ONCE: usize = 12;
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// A row of the table.
