@@ -1,6 +1,6 @@
 //! Knows the past: brings results into the history, sums them up, lets old ones go, and answers about them.
 //!
-//! - hears: [`GetHistory`], [`GetResults`], [`GetIncidents`], [`GetNotifications`], [`Drain`]
+//! - hears: [`GetHistory`], [`GetResults`], [`GetIncidents`], [`GetNotifications`], [`Drain`], [`Stop`]
 //! - says: [`GetProgress`] to the Persister
 //! - owns: how far the history follows the journal
 //! - timer: the next round, [`ROUND`] after the last one has ended

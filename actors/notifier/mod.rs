@@ -1,6 +1,6 @@
 //! Tells people: sees to it that every notification comes to its end.
 //!
-//! - hears: [`Announced`] from the Persister; [`NotifiersLoaded`]; [`GetWaiting`], [`RetryNow`]; [`Drain`];
+//! - hears: [`Announced`] from the Persister; [`NotifiersLoaded`]; [`GetWaiting`], [`RetryNow`]; [`Drain`], [`Stop`];
 //!   [`Attempted`] and [`ChildExited`] from its workers
 //! - says: [`DeliveryChanged`], [`LoadUndelivered`], [`Listen`] to the Persister; [`Deliver`], [`Refit`], [`Hurry`],
 //!   [`Stop`] to its workers

@@ -2,7 +2,7 @@
 //!
 //! - hears: [`ProbeCompleted`], [`DeliveryChanged`], [`Resend`]; [`ListRows`], [`GetPersistence`],
 //!   [`LoadRows`](crate::query::LoadRows), [`GetProgress`](crate::query::GetProgress),
-//!   [`LoadUndelivered`](crate::query::LoadUndelivered), [`Listen`]; what operators change; [`Drain`]
+//!   [`LoadUndelivered`](crate::query::LoadUndelivered), [`Listen`]; what operators change; [`Drain`], [`Stop`]
 //! - says: [`Announced`] to whoever listens
 //! - owns: the journal's numbers; the batch that gathers; the newest batches that the database lacks; at most one
 //!   call of the journal and one write

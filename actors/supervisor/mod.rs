@@ -1,8 +1,8 @@
 //! Keeps one [`TargetActor`](target::TargetActor) running for each enabled row.
 //!
-//! - hears: [`Reload`], [`GetEvidence`], [`Drain`]; [`ChildExited`] from its children
+//! - hears: [`Reload`], [`GetEvidence`], [`Drain`], [`Stop`]; [`ChildExited`] from its children
 //! - says: [`LoadRows`] to the Persister, [`NotifiersLoaded`] to the Notifier,
-//!   [`Stop`](crate::lifecycle::Stop) and [`Recount`](target::Recount) to its children
+//!   [`Stop`] and [`Recount`](target::Recount) to its children
 //! - owns: the children, what each was started from, and their restart budgets
 //! - timer: the next scan, armed when the last one has ended
 //!
