@@ -225,5 +225,8 @@ impl Incoming {
 pub(super) async fn is_open(stream: &mut dyn Duplex) -> bool {
     let mut unasked = [0; 1];
     let mut unasked = ReadBuf::new(&mut unasked);
-    poll_fn(|cx| Poll::Ready(Pin::new(&mut *stream).poll_read(cx, &mut unasked).is_pending())).await
+    let mut waits =
+        poll_fn(|cx| Poll::Ready(Pin::new(&mut *stream).poll_read(cx, &mut unasked).is_pending()));
+    // The first time, it may only pause.
+    (&mut waits).await && waits.await
 }

@@ -595,9 +595,9 @@ fn http2(ca: &Ca) -> Vec<Case> {
             format!("connection given up by PEER {before}: detected excessive load generating behavior"),
         ),
         two("a last answer", vec![head(200), data("ok"), Say::Last]),
-        two("closes before the head", vec![Say::Leave]).fails(Protocol, format!("closed by PEER {before}")),
-        two("closes within the body", vec![head(200), data("ok"), Say::Leave])
-            .fails(Protocol, "closed by PEER *"),
+        // What it has not read makes a reset of it, now and then.
+        two("closes before the head", vec![Say::Leave]).fails(Protocol, format!("* by PEER {before}")),
+        two("closes within the body", vec![head(200), data("ok"), Say::Leave]).fails(Protocol, "* by PEER *"),
         two("96 headers", vec![many(96)]),
         two("97 headers", vec![many(97)]).fails(Protocol, "malformed response head: too many headers"),
         two("a head that is long", vec![long(15 << 10)]),

@@ -118,7 +118,10 @@ impl Link {
     /// Whether a request over it is worth a try. Hears what the peer said meanwhile.
     pub(super) async fn is_open(&mut self) -> bool {
         let Self { sender, connection, heard } = self;
-        driving(connection, heard, async {}).await;
+        // The first time, the stream may only pause.
+        for _ in 0..2 {
+            driving(connection, heard, async {}).await;
+        }
         let refused = poll_fn(|cx| Poll::Ready(matches!(sender.poll_ready(cx), Poll::Ready(Err(_))))).await;
         connection.is_some() && !refused
     }
