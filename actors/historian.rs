@@ -397,9 +397,12 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::{Batch, Cause, Status},
+        domain::{Batch, Cause},
         port::{History, Packet, Progress},
-        testing::{Fault, Faults, FaultyStore, MemoryJournal, MemoryStore, TestClock, fixtures::target_row},
+        testing::{
+            Fault, Faults, FaultyStore, MemoryJournal, MemoryStore, TestClock,
+            fixtures::{raw_result, target_row},
+        },
     };
 
     const NOON: OffsetDateTime = datetime!(2026-01-02 12:00 UTC);
@@ -456,21 +459,8 @@ mod tests {
     impl House {
         /// A result so many seconds after noon, in a batch of its own that the database has.
         async fn result(&self, second: i64, cause: Option<Cause>) {
-            let result = RawResult {
-                target: HOME,
-                at_ms: NOON.unix_timestamp() * 1_000 + second * 1_000,
-                status: Status::Pass,
-                cause,
-                http_status: None,
-                dns_us: None,
-                connect_us: None,
-                tls_us: None,
-                ttfb_us: None,
-                total_us: 1_000,
-                late: false,
-                skipped: 0,
-                frequency_s: 60,
-            };
+            let at_ms = NOON.unix_timestamp() * 1_000 + second * 1_000;
+            let result = RawResult { cause, frequency_s: 60, ..raw_result(HOME, at_ms) };
             let number = self.written.lock().unwrap().rows + 1;
             let batch = Batch { results: vec![result], ..Batch::default() };
             self.journal.append(number, &batch).await.unwrap();

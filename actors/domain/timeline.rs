@@ -152,26 +152,16 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
-    use crate::domain::{Cause, Status, TargetId};
+    use crate::{
+        domain::{Cause, TargetId},
+        testing::fixtures::raw_result,
+    };
 
     const NOON: OffsetDateTime = datetime!(2026-01-02 12:00 UTC);
 
     fn result(after_ms: i64, frequency_s: u32, cause: Option<Cause>) -> RawResult {
-        RawResult {
-            target: TargetId(1),
-            at_ms: NOON.unix_timestamp() * 1_000 + after_ms,
-            status: Status::Pass,
-            cause,
-            http_status: Some(200),
-            dns_us: None,
-            connect_us: None,
-            tls_us: None,
-            ttfb_us: None,
-            total_us: 1_000,
-            late: false,
-            skipped: 0,
-            frequency_s,
-        }
+        let at_ms = NOON.unix_timestamp() * 1_000 + after_ms;
+        RawResult { cause, frequency_s, ..raw_result(TargetId(1), at_ms) }
     }
 
     /// The stretches of results at these seconds, as `start-end: results, percent observed`, from noon on.

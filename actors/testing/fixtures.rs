@@ -1,7 +1,12 @@
 //! Rows for tests.
 
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+
 use crate::domain::{
-    NotifierDefinition, NotifierId, NotifierRow, TargetDefinition, TargetId, TargetRow, TargetState,
+    Alert, AlertTarget, Cause, Event, Notification, NotifierDefinition, NotifierId, NotifierRow, Outcome,
+    RawResult, Status, Tally, TargetDefinition, TargetId, TargetRow, TargetState,
 };
 
 /// An enabled target that is probed every minute and was never judged.
@@ -14,4 +19,38 @@ pub fn target_row(id: u64, name: &str) -> TargetRow {
 pub fn notifier_row(id: u64, name: &str) -> NotifierRow {
     let definition = NotifierDefinition::new(name, "SMTP", format!("{id}@example.org"));
     NotifierRow { id: NotifierId(id), definition, pass_count: 0, fail_count: 0 }
+}
+
+/// What notifier 1 is told of target 8: that its connection failed at that time, for that reason.
+pub fn failure(definition: &TargetDefinition, at: OffsetDateTime, reason: &str) -> Notification {
+    let alert = Alert {
+        event: Event::Fail,
+        at,
+        target: AlertTarget::from(&definition.read(TargetId(8)).0),
+        status: Status::Fail,
+        previous_status: Status::Pass,
+        incident: None,
+        outcome: Arc::new(Outcome::fail(Cause::Connect, reason)),
+        tally: Tally::default(),
+    };
+    Notification::new(NotifierId(1), Arc::new(alert))
+}
+
+/// A probe on time that passed within 12 ms, of a target that is probed every second.
+pub fn raw_result(target: TargetId, at_ms: i64) -> RawResult {
+    RawResult {
+        target,
+        at_ms,
+        status: Status::Pass,
+        cause: None,
+        http_status: Some(200),
+        dns_us: None,
+        connect_us: Some(2_104),
+        tls_us: None,
+        ttfb_us: Some(9_000),
+        total_us: 12_345,
+        late: false,
+        skipped: 0,
+        frequency_s: 1,
+    }
 }

@@ -98,6 +98,7 @@ fn milliseconds(at: OffsetDateTime) -> i64 {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use skypunch_actors::testing::fixtures::raw_result;
     use time::macros::datetime;
 
     use super::*;
@@ -105,21 +106,7 @@ mod tests {
     const START: OffsetDateTime = datetime!(2026-01-01 12:00 UTC);
 
     fn result(at_ms: i64) -> RawResult {
-        RawResult {
-            target: TargetId(7),
-            at_ms: milliseconds(START) + at_ms,
-            status: Status::Pass,
-            cause: None,
-            http_status: Some(200),
-            dns_us: None,
-            connect_us: Some(2_104),
-            tls_us: None,
-            ttfb_us: Some(9_000),
-            total_us: 12_345,
-            late: false,
-            skipped: 0,
-            frequency_s: 1,
-        }
+        raw_result(TargetId(7), milliseconds(START) + at_ms)
     }
 
     #[test]

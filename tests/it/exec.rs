@@ -5,12 +5,9 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duratio
 use serde_json::Value;
 use skypunch::sink::Sinks;
 use skypunch_actors::{
-    domain::{
-        Alert, AlertTarget, Cause, Event, Fault, Notification, NotifierDefinition, NotifierId, Outcome,
-        Params, Secret, Status, Tally, TargetDefinition, TargetId,
-    },
+    domain::{Fault, Notification, NotifierDefinition, Params, Secret, TargetDefinition},
     port::{Clock, Receipt, Sink, SinkError, SinkFactory},
-    testing::TestClock,
+    testing::{TestClock, fixtures::failure},
 };
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -23,19 +20,7 @@ use crate::{
 fn notification() -> Notification {
     let mut definition = TargetDefinition::new("Zürich $(id) \"`id`", "http://localhost:81/");
     definition.options = Some(Secret::new(r#"{"tags":["a","b"]}"#));
-    Notification::new(
-        NotifierId(1),
-        Arc::new(Alert {
-            event: Event::Fail,
-            at: TestClock::default().now(),
-            target: AlertTarget::from(&definition.read(TargetId(8)).0),
-            status: Status::Fail,
-            previous_status: Status::Pass,
-            incident: None,
-            outcome: Arc::new(Outcome::fail(Cause::Connect, "connection refused by ::1:81")),
-            tally: Tally::default(),
-        }),
-    )
+    failure(&definition, TestClock::default().now(), "connection refused by ::1:81")
 }
 
 fn plan(allowed: bool, address: &str, params: &str) -> Result<Box<dyn Sink>, String> {

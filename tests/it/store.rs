@@ -22,7 +22,10 @@ use skypunch_actors::{
     },
     port::{Packet, Store, StoreError},
     store_contract,
-    testing::store_suite::{Operator, Subject},
+    testing::{
+        fixtures::raw_result,
+        store_suite::{Operator, Subject},
+    },
 };
 use tempfile::TempDir;
 use time::{OffsetDateTime, macros::datetime};
@@ -163,21 +166,7 @@ fn begins(reason: &str) -> (Incident, TargetNews) {
 
 /// A result so many seconds after noon.
 fn result(target: TargetId, seconds: i64) -> RawResult {
-    RawResult {
-        target,
-        at_ms: (NOON.unix_timestamp() + seconds) * 1_000 + 7,
-        status: Status::Pass,
-        cause: None,
-        http_status: Some(200),
-        dns_us: None,
-        connect_us: Some(2_104),
-        tls_us: None,
-        ttfb_us: Some(9_000),
-        total_us: 12_345,
-        late: false,
-        skipped: 0,
-        frequency_s: 1,
-    }
+    raw_result(target, (NOON.unix_timestamp() + seconds) * 1_000 + 7)
 }
 
 async fn pass_count(store: &Arc<dyn Store>) -> u64 {

@@ -5,12 +5,9 @@ use std::{sync::Arc, time::Duration};
 use rustls::pki_types::CertificateDer;
 use skypunch::sink::Sinks;
 use skypunch_actors::{
-    domain::{
-        Alert, AlertTarget, Cause, Event, Fault, Notification, NotifierDefinition, NotifierId, Outcome,
-        Params, Status, Tally, TargetDefinition, TargetId,
-    },
+    domain::{Fault, Notification, NotifierDefinition, Params, TargetDefinition},
     port::{Clock, Receipt, Sink, SinkError, SinkFactory},
-    testing::TestClock,
+    testing::{TestClock, fixtures::failure},
 };
 
 use crate::support::{
@@ -20,19 +17,7 @@ use crate::support::{
 
 fn notification() -> Notification {
     let definition = TargetDefinition::new("Zürich", "http://localhost:81/");
-    Notification::new(
-        NotifierId(1),
-        Arc::new(Alert {
-            event: Event::Fail,
-            at: TestClock::default().now(),
-            target: AlertTarget::from(&definition.read(TargetId(8)).0),
-            status: Status::Fail,
-            previous_status: Status::Pass,
-            incident: None,
-            outcome: Arc::new(Outcome::fail(Cause::Connect, "connection refused by 127.0.0.1:81")),
-            tally: Tally::default(),
-        }),
-    )
+    failure(&definition, TestClock::default().now(), "connection refused by 127.0.0.1:81")
 }
 
 fn plan(address: &str, params: &str, roots: Vec<CertificateDer<'static>>) -> Result<Box<dyn Sink>, String> {

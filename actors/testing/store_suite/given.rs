@@ -12,6 +12,7 @@ use crate::{
         TargetDefinition, TargetId, TargetNews, TargetRow, minutes,
     },
     port::{NotificationFilter, NotificationRow, Packet, RollupRow, Store, Targets},
+    testing::fixtures::raw_result,
 };
 
 /// The daemon that writes unless said otherwise.
@@ -121,19 +122,9 @@ pub(super) async fn notifications(
 pub(super) fn result(target: TargetId, after: Duration) -> RawResult {
     let after_ms = i64::try_from(after.as_millis()).expect("not so long");
     RawResult {
-        target,
-        at_ms: NOON.unix_timestamp() * 1_000 + after_ms,
-        status: Status::Pass,
-        cause: None,
-        http_status: Some(200),
         dns_us: Some(0),
-        connect_us: Some(2_104),
-        tls_us: None,
-        ttfb_us: Some(9_000),
         total_us: 10_000 + u32::try_from(after_ms % 60_000).expect("it is less"),
-        late: false,
-        skipped: 0,
-        frequency_s: 1,
+        ..raw_result(target, NOON.unix_timestamp() * 1_000 + after_ms)
     }
 }
 
