@@ -15,7 +15,10 @@ mod write;
 use std::{path::Path, time::Duration};
 
 use async_trait::async_trait;
-use rusqlite::{Connection, Row, named_params, types::ValueRef};
+use rusqlite::{
+    Connection, Row, params_from_iter,
+    types::{Value, ValueRef},
+};
 use skypunch_actors::{
     domain::{NotifierDefinition, NotifierId, NotifierRow, Secret, TargetDefinition, TargetId, TargetRow},
     port::{Packet, Progress, Store, StoreError},
@@ -37,26 +40,24 @@ const BUSY_WITHIN: Duration = Duration::from_secs(5);
 const ADD_TARGET: &str = "
     INSERT INTO targets (name, tenantid, url, method, authn, authn_parms, pass_result, frequency, timeout,
                          enabled, options)
-    SELECT :name, :tenantid, :url, :method, :authn, :authn_parms, :pass_result, :frequency, :timeout,
-           :enabled, :options
-    WHERE NOT EXISTS (SELECT 1 FROM targets WHERE name = :name)";
+    SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11
+    WHERE NOT EXISTS (SELECT 1 FROM targets WHERE name = ?1)";
 
 const UPDATE_TARGET: &str = "
     UPDATE targets
-    SET name = :name, tenantid = :tenantid, url = :url, method = :method, authn = :authn,
-        authn_parms = :authn_parms, pass_result = :pass_result, frequency = :frequency, timeout = :timeout,
-        enabled = :enabled, options = :options
-    WHERE id = :id";
-
-const UPDATE_NOTIFIER: &str = "
-    UPDATE notifiers
-    SET name = :name, type = :type, address = :address, params = :params, enabled = :enabled, options = :options
-    WHERE id = :id";
+    SET name = ?1, tenantid = ?2, url = ?3, method = ?4, authn = ?5, authn_parms = ?6, pass_result = ?7,
+        frequency = ?8, timeout = ?9, enabled = ?10, options = ?11
+    WHERE id = ?12";
 
 const ADD_NOTIFIER: &str = "
     INSERT INTO notifiers (name, type, address, params, enabled, options)
-    SELECT :name, :type, :address, :params, :enabled, :options
-    WHERE NOT EXISTS (SELECT 1 FROM notifiers WHERE name = :name)";
+    SELECT ?1, ?2, ?3, ?4, ?5, ?6
+    WHERE NOT EXISTS (SELECT 1 FROM notifiers WHERE name = ?1)";
+
+const UPDATE_NOTIFIER: &str = "
+    UPDATE notifiers
+    SET name = ?1, type = ?2, address = ?3, params = ?4, enabled = ?5, options = ?6
+    WHERE id = ?7";
 
 /// A store in one file.
 pub(super) struct SqliteStore {
@@ -80,14 +81,26 @@ impl SqliteStore {
         self.thread.run(work).await.map_err(|ended| StoreError::Unavailable(ended.into()))?
     }
 
-    /// Runs a statement that is about one row.
-    async fn change(&self, sql: &'static str, id: u64, enabled: Option<bool>) -> Result<(), StoreError> {
+    /// Adds a row, unless its name is taken.
+    async fn add(&self, sql: &'static str, values: Vec<Value>) -> Result<u64, StoreError> {
         self.run(move |connection| {
-            let mut statement = connection.prepare_cached(sql).map_err(error::store)?;
-            let changed = match enabled {
-                Some(enabled) => statement.execute((row::count(id), enabled)),
-                None => statement.execute((row::count(id),)),
-            };
+            let added =
+                connection.prepare_cached(sql).and_then(|mut add| add.execute(params_from_iter(values)));
+            match added.map_err(error::store)? {
+                0 => Err(StoreError::Conflict),
+                _ => Ok(u64::try_from(connection.last_insert_rowid()).expect("AUTOINCREMENT counts from 1")),
+            }
+        })
+        .await
+    }
+
+    /// Runs a statement that is about the row of that id, which is the last of its values.
+    async fn change(&self, sql: &'static str, mut values: Vec<Value>, id: u64) -> Result<(), StoreError> {
+        values.push(row::count(id).into());
+        self.run(move |connection| {
+            let changed = connection
+                .prepare_cached(sql)
+                .and_then(|mut change| change.execute(params_from_iter(values)));
             found(changed.map_err(error::store)?)
         })
         .await
@@ -120,53 +133,15 @@ impl Store for SqliteStore {
     }
 
     async fn add_target(&self, definition: &TargetDefinition) -> Result<TargetId, StoreError> {
-        let definition = definition.clone();
-        let id = self.run(move |connection| {
-            let mut statement = connection.prepare_cached(ADD_TARGET).map_err(error::store)?;
-            let added = statement.execute(named_params! {
-                ":name": definition.name,
-                ":tenantid": definition.tenantid,
-                ":url": definition.url.expose(),
-                ":method": definition.method,
-                ":authn": definition.authn,
-                ":authn_parms": definition.authn_parms.as_ref().map(Secret::expose),
-                ":pass_result": definition.pass_result,
-                ":frequency": definition.frequency,
-                ":timeout": definition.timeout,
-                ":enabled": definition.enabled,
-                ":options": definition.options.as_ref().map(Secret::expose),
-            });
-            drop(statement);
-            added_id(connection, added.map_err(error::store)?)
-        });
-        Ok(TargetId(id.await?))
+        self.add(ADD_TARGET, target(definition)).await.map(TargetId)
     }
 
     async fn update_target(&self, id: TargetId, definition: &TargetDefinition) -> Result<(), StoreError> {
-        let definition = definition.clone();
-        self.run(move |connection| {
-            let mut statement = connection.prepare_cached(UPDATE_TARGET).map_err(error::store)?;
-            let changed = statement.execute(named_params! {
-                ":id": row::count(id.0),
-                ":name": definition.name,
-                ":tenantid": definition.tenantid,
-                ":url": definition.url.expose(),
-                ":method": definition.method,
-                ":authn": definition.authn,
-                ":authn_parms": definition.authn_parms.as_ref().map(Secret::expose),
-                ":pass_result": definition.pass_result,
-                ":frequency": definition.frequency,
-                ":timeout": definition.timeout,
-                ":enabled": definition.enabled,
-                ":options": definition.options.as_ref().map(Secret::expose),
-            });
-            found(changed.map_err(error::store)?)
-        })
-        .await
+        self.change(UPDATE_TARGET, target(definition), id.0).await
     }
 
     async fn enable_target(&self, id: TargetId, enabled: bool) -> Result<(), StoreError> {
-        self.change("UPDATE targets SET enabled = ?2 WHERE id = ?1", id.0, Some(enabled)).await
+        self.change("UPDATE targets SET enabled = ?1 WHERE id = ?2", vec![enabled.into()], id.0).await
     }
 
     async fn delete_target(&self, id: TargetId) -> Result<(), StoreError> {
@@ -183,21 +158,7 @@ impl Store for SqliteStore {
     }
 
     async fn add_notifier(&self, definition: &NotifierDefinition) -> Result<NotifierId, StoreError> {
-        let definition = definition.clone();
-        let id = self.run(move |connection| {
-            let mut statement = connection.prepare_cached(ADD_NOTIFIER).map_err(error::store)?;
-            let added = statement.execute(named_params! {
-                ":name": definition.name,
-                ":type": definition.kind,
-                ":address": definition.address.expose(),
-                ":params": definition.params.expose(),
-                ":enabled": definition.enabled,
-                ":options": definition.options.as_ref().map(Secret::expose),
-            });
-            drop(statement);
-            added_id(connection, added.map_err(error::store)?)
-        });
-        Ok(NotifierId(id.await?))
+        self.add(ADD_NOTIFIER, notifier(definition)).await.map(NotifierId)
     }
 
     async fn update_notifier(
@@ -205,30 +166,49 @@ impl Store for SqliteStore {
         id: NotifierId,
         definition: &NotifierDefinition,
     ) -> Result<(), StoreError> {
-        let definition = definition.clone();
-        self.run(move |connection| {
-            let mut statement = connection.prepare_cached(UPDATE_NOTIFIER).map_err(error::store)?;
-            let changed = statement.execute(named_params! {
-                ":id": row::count(id.0),
-                ":name": definition.name,
-                ":type": definition.kind,
-                ":address": definition.address.expose(),
-                ":params": definition.params.expose(),
-                ":enabled": definition.enabled,
-                ":options": definition.options.as_ref().map(Secret::expose),
-            });
-            found(changed.map_err(error::store)?)
-        })
-        .await
+        self.change(UPDATE_NOTIFIER, notifier(definition), id.0).await
     }
 
     async fn enable_notifier(&self, id: NotifierId, enabled: bool) -> Result<(), StoreError> {
-        self.change("UPDATE notifiers SET enabled = ?2 WHERE id = ?1", id.0, Some(enabled)).await
+        self.change("UPDATE notifiers SET enabled = ?1 WHERE id = ?2", vec![enabled.into()], id.0).await
     }
 
     async fn delete_notifier(&self, id: NotifierId) -> Result<(), StoreError> {
-        self.change("DELETE FROM notifiers WHERE id = ?1", id.0, None).await
+        self.change("DELETE FROM notifiers WHERE id = ?1", Vec::new(), id.0).await
     }
+}
+
+/// The columns of a target that a person writes, in the order of the statements.
+fn target(definition: &TargetDefinition) -> Vec<Value> {
+    vec![
+        definition.name.clone().into(),
+        definition.tenantid.clone().into(),
+        definition.url.expose().to_owned().into(),
+        definition.method.clone().into(),
+        definition.authn.clone().into(),
+        secret(definition.authn_parms.as_ref()),
+        definition.pass_result.clone().into(),
+        definition.frequency.into(),
+        definition.timeout.into(),
+        definition.enabled.into(),
+        secret(definition.options.as_ref()),
+    ]
+}
+
+/// The same of a notifier.
+fn notifier(definition: &NotifierDefinition) -> Vec<Value> {
+    vec![
+        definition.name.clone().into(),
+        definition.kind.clone().into(),
+        definition.address.expose().to_owned().into(),
+        definition.params.expose().to_owned().into(),
+        definition.enabled.into(),
+        secret(definition.options.as_ref()),
+    ]
+}
+
+fn secret(secret: Option<&Secret>) -> Value {
+    secret.map(|secret| secret.expose().to_owned()).into()
 }
 
 /// Reads every row that can be read.
@@ -258,11 +238,4 @@ fn cell<'a>(row: &'a Row<'_>, column: usize) -> Cell<'a> {
 
 fn found(rows: usize) -> Result<(), StoreError> {
     if rows == 0 { Err(StoreError::NotFound) } else { Ok(()) }
-}
-
-fn added_id(connection: &Connection, rows: usize) -> Result<u64, StoreError> {
-    match rows {
-        0 => Err(StoreError::Conflict),
-        _ => Ok(u64::try_from(connection.last_insert_rowid()).expect("AUTOINCREMENT counts from 1")),
-    }
 }
