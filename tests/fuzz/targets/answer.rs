@@ -2,12 +2,10 @@
 
 #![no_main]
 
-use std::{
-    io::{Read, Write},
-    net::{TcpListener, TcpStream},
-    sync::{Arc, Mutex, OnceLock},
-    thread,
-};
+#[path = "../serve.rs"]
+mod serve;
+
+use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
 use skypunch::{net::Client, probe::Probers};
@@ -17,25 +15,8 @@ use skypunch_actors::{
     testing::TestClock,
 };
 
-static ANSWER: Mutex<Vec<u8>> = Mutex::new(Vec::new());
-static PORT: OnceLock<u16> = OnceLock::new();
-
-fn serve() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
-    let port = listener.local_addr().expect("it listens").port();
-    thread::spawn(move || listener.incoming().flatten().for_each(answer));
-    port
-}
-
-/// A client that leaves early is no matter.
-fn answer(mut stream: TcpStream) {
-    drop(stream.read(&mut [0; 4096]));
-    drop(stream.write_all(&ANSWER.lock().expect("nobody panics with it")));
-}
-
 fuzz_target!(|answer: &[u8]| {
-    let port = *PORT.get_or_init(serve);
-    *ANSWER.lock().expect("nobody panics with it") = answer.to_vec();
+    let port = serve::answering("127.0.0.1", answer.to_vec());
     for version in ["1.1", "2"] {
         let outcome = actix_rt::System::new().block_on(async {
             let probers = Probers::new("skypunch/fuzz", Client::new(&[])).expect("it is fit for a header");

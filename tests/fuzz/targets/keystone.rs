@@ -4,13 +4,10 @@
 
 #![no_main]
 
-use std::{
-    io::{Read, Write},
-    net::{TcpListener, TcpStream},
-    path::Path,
-    sync::{Arc, Mutex, OnceLock},
-    thread,
-};
+#[path = "../serve.rs"]
+mod serve;
+
+use std::{path::Path, sync::Arc};
 
 use libfuzzer_sys::fuzz_target;
 use skypunch::{
@@ -23,31 +20,14 @@ use skypunch_actors::{
     testing::TestClock,
 };
 
-static ANSWER: Mutex<Vec<u8>> = Mutex::new(Vec::new());
-static PORT: OnceLock<u16> = OnceLock::new();
-
-/// On IPv6, which is then all that the row allows: a catalogue must not lead to others.
-fn serve() -> u16 {
-    let listener = TcpListener::bind("[::1]:0").expect("there is a free port");
-    let port = listener.local_addr().expect("it listens").port();
-    thread::spawn(move || listener.incoming().flatten().for_each(answer));
-    port
-}
-
-/// A client that leaves early is no matter.
-fn answer(mut stream: TcpStream) {
-    drop(stream.read(&mut [0; 4096]));
-    drop(stream.write_all(&ANSWER.lock().expect("nobody panics with it")));
-}
-
 fuzz_target!(|input: &[u8]| {
     let Some((choice, body)) = input.split_first() else { return };
-    let port = *PORT.get_or_init(serve);
     let (version, status) =
         [("v2.0", "200 OK"), ("v3", "201 Created"), ("v3", "400 Bad Request"), ("v3", "401 Unauthorized")]
             [usize::from(choice % 4)];
     let head = format!("HTTP/1.1 {status}\r\nx-subject-token: t\r\ncontent-length: {}\r\n\r\n", body.len());
-    *ANSWER.lock().expect("nobody panics with it") = [head.as_bytes(), body].concat();
+    // On IPv6, which is then all that the row allows: a catalogue must not lead to others.
+    let port = serve::answering("::1", [head.as_bytes(), body].concat());
     let outcome = actix_rt::System::new().block_on(async {
         let nobody = Resolver::reading(Path::new("/dev/null"), Path::new("/dev/null"), 9);
         let client = Client::new(&[]).resolving_by(nobody);
