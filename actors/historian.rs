@@ -153,8 +153,7 @@ impl Archive {
         }
         // Where nothing is left to read, nothing was left to bring over.
         *followed = Some(progress.rows);
-        let forgotten = within_deadline(self.journal.forget(progress.rows)).await;
-        forgotten.map_err(|error| StoreError::Unavailable(error.into()))
+        Ok(within_deadline(self.journal.forget(progress.rows)).await?)
     }
 
     /// The results of the next batches after `after`, up to `last`, and which batches these are.
@@ -166,8 +165,7 @@ impl Archive {
         let (mut first, mut through) = (None, after);
         let mut results = Vec::new();
         while through < last && results.len() < SLICE_RESULTS {
-            let read = within_deadline(self.journal.read(through, READ_BYTES)).await;
-            let batches = read.map_err(|error| StoreError::Unavailable(error.into()))?;
+            let batches = within_deadline(self.journal.read(through, READ_BYTES)).await?;
             let before = through;
             for (number, batch) in batches.into_iter().filter(|(number, _)| *number <= last) {
                 first.get_or_insert(number);

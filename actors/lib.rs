@@ -10,7 +10,7 @@
 //! | [`supervisor`], [`target`] | one actor a target, kept running |
 //! | [`persister`], [`historian`], [`logger`], [`meter`], [`notifier`] | what becomes of results |
 //! | [`tester`] | tries a row out |
-//! | `testing` | doubles, and the contract of a store, for tests |
+//! | `testing` | doubles, and the contracts of a store and a journal, for tests |
 //!
 //! # Who starts whom
 //!

@@ -400,22 +400,15 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
+    use crate::testing::fixtures::raw_result;
 
     fn result(target: u64, at_ms: i64, total_us: u32, cause: Option<Cause>) -> RawResult {
         RawResult {
-            target: TargetId(target),
-            at_ms,
-            status: Status::Pass,
             cause,
-            http_status: Some(200),
-            dns_us: None,
-            connect_us: Some(10),
-            tls_us: None,
-            ttfb_us: None,
             total_us,
             late: total_us.is_multiple_of(2),
             skipped: total_us % 3,
-            frequency_s: 1,
+            ..raw_result(TargetId(target), at_ms)
         }
     }
 

@@ -70,8 +70,10 @@ mod tests {
     }
 
     #[test]
-    fn a_row_at_fault_is_told_all_the_same() {
+    fn a_notifier_is_told_what_it_wants_and_a_row_at_fault_all() {
         let alert = fail();
+        let other = [ops(r#"{"targets": ["shop"]}"#)];
+        assert!(notifications(&alert, &TargetOptions::default(), &other).is_empty());
         let odd = [ops(r#"{"events": ["RECOVERY"]}"#)];
         assert_eq!(notifications(&alert, &TargetOptions::default(), &odd).len(), 1);
     }

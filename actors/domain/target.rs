@@ -20,7 +20,7 @@ pub const FREQUENCY: std::ops::RangeInclusive<i64> = 1..=2_678_400;
 pub const TIMEOUT: std::ops::RangeInclusive<i64> = 1..=3_600;
 
 /// The shortest `retry_interval_ms`.
-pub const RETRY_INTERVAL_MIN_MS: u64 = 100;
+const RETRY_INTERVAL_MIN_MS: u64 = 100;
 
 /// The id of a row of `targets`.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]

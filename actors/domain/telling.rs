@@ -25,9 +25,8 @@ pub struct NotifierOptions {
 }
 
 /// The options as they stand in the row.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
-#[derive(Default)]
 struct Column {
     events: Option<Vec<Event>>,
     tags: Vec<String>,

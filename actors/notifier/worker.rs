@@ -190,14 +190,14 @@ impl SinkWorker {
     fn rest_after(&mut self, failures: u32, retry_after: Option<Duration>) {
         self.failures = failures;
         let asked = retry_after.map(|asked| asked.min(RETRY_AFTER_MAX));
-        let down = failures.checked_sub(FAILURES).map(|n| BACKOFF.wait(n + 1, chance()));
+        let down = failures.checked_sub(FAILURES).map(|n| BACKOFF.wait(n + 1));
         self.rests_until = asked.into_iter().chain(down).max().map(|wait| Instant::now() + wait);
     }
 
     fn retry(&mut self, at: usize, reason: &str) {
         let waiting = self.queue.at(at);
         let attempts = waiting.parcel.delivery.attempts;
-        waiting.due = Instant::now() + BACKOFF.wait(attempts, chance());
+        waiting.due = Instant::now() + BACKOFF.wait(attempts);
         let reason = text::reason(reason);
         if attempts == 1 {
             let what = name(&waiting.parcel.notification);
@@ -289,11 +289,6 @@ impl SinkWorker {
             self.ending = true;
         }
     }
-}
-
-/// A random number, so that those who failed together do not come back together.
-fn chance() -> u64 {
-    Uuid::now_v7().as_u64_pair().1
 }
 
 impl Actor for SinkWorker {

@@ -15,7 +15,7 @@ use crate::{
 
 impl Persister {
     /// The rows with everything that the database lacks.
-    pub(super) fn with_news(&self, mut rows: Rows) -> Rows {
+    fn with_news(&self, mut rows: Rows) -> Rows {
         self.ahead.apply(&mut rows);
         bring_up_to_date(&mut rows, &self.pending);
         rows
@@ -26,7 +26,7 @@ impl Persister {
         self.ahead.targets().count() + gathered.count()
     }
 
-    pub(super) fn statuses(&self) -> [usize; 4] {
+    fn statuses(&self) -> [usize; 4] {
         let mut statuses = [0; 4];
         let known = self.rows.iter().flat_map(|rows| &rows.targets);
         for row in known.filter(|row| row.definition.enabled) {

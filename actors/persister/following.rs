@@ -1,8 +1,9 @@
 //! The way into the database, which follows the journal.
 
+use std::sync::Arc;
+
 use actix::prelude::*;
 use log::error;
-use std::sync::Arc;
 
 use super::{BACKOFF, Persister, READ_BYTES, ahead::bring_up_to_date};
 use crate::{
@@ -48,7 +49,7 @@ impl Persister {
         }
     }
 
-    pub(super) fn write(&mut self, ctx: &mut Context<Self>) {
+    fn write(&mut self, ctx: &mut Context<Self>) {
         let Some(packet) = self.packet.clone() else {
             return;
         };
@@ -65,7 +66,7 @@ impl Persister {
         }));
     }
 
-    pub(super) fn wrote(&mut self, result: Result<Vec<String>, StoreError>, ctx: &mut Context<Self>) {
+    fn wrote(&mut self, result: Result<Vec<String>, StoreError>, ctx: &mut Context<Self>) {
         self.writing.saw(&result);
         if let Err(StoreError::Refused(_)) = &result {
             // Another life of this daemon wrote a part of it: what is left is found out anew.
@@ -77,7 +78,7 @@ impl Persister {
             if self.drained.is_some() {
                 self.answer_drain();
             }
-            let wait = BACKOFF.wait(self.writing.failures(), self.number);
+            let wait = BACKOFF.wait(self.writing.failures());
             match self.progress {
                 Some(_) => ctx.run_later(wait, Self::flush),
                 None => ctx.run_later(wait, Self::recover),
@@ -106,7 +107,7 @@ impl Persister {
     }
 
     /// Everything is written for now.
-    pub(super) fn rest(&mut self, ctx: &mut Context<Self>) {
+    fn rest(&mut self, ctx: &mut Context<Self>) {
         self.answer_drain();
         ctx.run_later(self.flush_interval, Self::flush);
     }

@@ -28,7 +28,7 @@ impl Persister {
     }
 
     /// Accepts what waits although it is not durable: people are told, and targets go on.
-    pub(super) fn pass_on_unkept(&mut self) {
+    fn pass_on_unkept(&mut self) {
         self.announce(&self.pending);
         self.kept.send_modify(|kept| kept.accepted = self.ticket);
         let surplus = self.pending.results.len().saturating_sub(RESULTS_MAX);
@@ -47,7 +47,7 @@ impl Persister {
         }
     }
 
-    /// Arms the next batch: at once if somebody is to be told.
+    /// Arms the next batch: at once if somebody is to be told, or at the end.
     pub(super) fn hurry(&mut self, ctx: &mut Context<Self>) {
         if self.append_in_flight || self.pending.is_empty() || self.tail.unkept().is_some() {
             return;
@@ -59,13 +59,10 @@ impl Persister {
         }
     }
 
-    /// Hands the pending batch to the journal.
-    pub(super) fn append(&mut self, ctx: &mut Context<Self>) {
+    /// Hands the pending batch, which is not empty, to the journal, which has all before it.
+    fn append(&mut self, ctx: &mut Context<Self>) {
         if let Some(timer) = self.linger.take() {
             ctx.cancel_future(timer);
-        }
-        if self.append_in_flight || self.pending.is_empty() || self.tail.unkept().is_some() {
-            return;
         }
         self.number += 1;
         let batch = Arc::new(std::mem::take(&mut self.pending));
@@ -76,7 +73,7 @@ impl Persister {
     }
 
     /// Hands the newest batch to the journal, for the first time or again.
-    pub(super) fn keep(&mut self, ctx: &mut Context<Self>) {
+    fn keep(&mut self, ctx: &mut Context<Self>) {
         let Some(entry) = self.tail.unkept().filter(|_| !self.append_in_flight) else {
             return;
         };
@@ -90,7 +87,7 @@ impl Persister {
         }));
     }
 
-    pub(super) fn appended(
+    fn appended(
         &mut self,
         number: u64,
         ticket: u64,
@@ -105,10 +102,10 @@ impl Persister {
             self.drop_results(appended.dropped);
             self.tail.kept(number);
         } else {
-            let wait = BACKOFF.wait(self.journaling.failures(), number);
+            let wait = BACKOFF.wait(self.journaling.failures());
             ctx.run_later(wait, Self::keep);
         }
-        // People are told once, whether the journal takes it at the first attempt or at a later one.
+        // Once a number, however often it is tried; the Notifier knows what was passed on before.
         if let Some(batch) = self.tail.batch(number).filter(|_| self.announced < number) {
             self.announced = number;
             self.announce(&batch);
@@ -132,7 +129,7 @@ impl Persister {
     }
 
     /// Tells the listener of the notifications that are new in `batch`.
-    pub(super) fn announce(&self, batch: &Batch) {
+    fn announce(&self, batch: &Batch) {
         let new =
             batch.notifications.iter().filter(|(_, news)| news.delivery.state == DeliveryState::Pending);
         let new: Vec<_> = new

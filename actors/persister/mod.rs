@@ -29,6 +29,7 @@ mod tail;
 use std::{sync::Arc, time::Duration};
 
 use actix::prelude::*;
+use futures_util::FutureExt;
 use tokio::sync::{RwLock, oneshot, watch};
 
 use self::{
@@ -76,7 +77,7 @@ pub struct ListRows;
 #[rtype(result = "Persistence")]
 pub struct GetPersistence;
 
-/// Deliver a notification that had come to its end once more. Accepted once that is durable.
+/// Deliver a notification that had come to its end once more. Accepted once that is durable, or known not to be.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Resend(pub Notification);
@@ -125,7 +126,7 @@ pub struct Persister {
     /// Counts the pending batches: what waits for a ticket waits for its batch to be durable.
     ticket: u64,
     kept: watch::Sender<Kept>,
-    /// The newest batch whose notifications were announced.
+    /// The newest batch that was announced under its number.
     announced: u64,
     linger: Option<SpawnHandle>,
     append_in_flight: bool,
@@ -196,8 +197,7 @@ impl Persister {
             let mut ahead = Ahead::default();
             let (mut after, last) = (progress.rows, journal.last());
             while after < last {
-                let read = within_deadline(journal.read(after, READ_BYTES)).await;
-                let batches = read.map_err(|error| StoreError::Unavailable(error.into()))?;
+                let batches = within_deadline(journal.read(after, READ_BYTES)).await?;
                 let Some((newest, _)) = batches.last() else { break };
                 after = *newest;
                 // What came since the start is known.
@@ -217,7 +217,7 @@ impl Persister {
                     actor.flush(ctx);
                 }
                 Err(_) => {
-                    let wait = BACKOFF.wait(actor.reading.failures(), actor.number);
+                    let wait = BACKOFF.wait(actor.reading.failures());
                     ctx.run_later(wait, Self::recover);
                 }
             }
@@ -265,10 +265,7 @@ impl Handler<ProbeCompleted> for Persister {
         for notification in self.route(&event) {
             self.pending.tell(notification.id, NotificationNews::new(&notification));
         }
-        let accepted = self.accept(ctx);
-        Box::pin(async move {
-            accepted.await;
-        })
+        Box::pin(self.accept(ctx).map(|_durable| ()))
     }
 }
 
@@ -286,10 +283,7 @@ impl Handler<Resend> for Persister {
 
     fn handle(&mut self, Resend(notification): Resend, ctx: &mut Context<Self>) -> Self::Result {
         self.pending.tell(notification.id, NotificationNews::new(&notification));
-        let accepted = self.accept(ctx);
-        Box::pin(async move {
-            accepted.await;
-        })
+        Box::pin(self.accept(ctx).map(|_durable| ()))
     }
 }
 

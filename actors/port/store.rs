@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::History;
+use super::{History, JournalError};
 use crate::domain::{
     Batch, NotifierDefinition, NotifierId, NotifierRow, TargetDefinition, TargetId, TargetRow,
 };
@@ -100,4 +100,11 @@ pub enum StoreError {
     /// The name is taken.
     #[error("the name is taken")]
     Conflict,
+}
+
+/// The database follows the journal: without it, there is no way on.
+impl From<JournalError> for StoreError {
+    fn from(error: JournalError) -> Self {
+        Self::Unavailable(error.into())
+    }
 }

@@ -11,6 +11,7 @@ use crate::{
         NotificationNews, NotifierId, Outcome, Parcel, RawResult, Status, Tally, TargetId, TargetNews,
     },
     port::Journal,
+    testing::fixtures::raw_result,
 };
 
 const AT: OffsetDateTime = datetime!(2026-01-01 12:00:00.123_456_789 UTC);
@@ -29,20 +30,13 @@ pub fn batch(number: u64, targets: u64) -> Batch {
         };
         let incident = edge.map(|_| incident);
         batch.add(TargetId(id), TargetNews::of(&outcome, at, status, edge, incident));
+        let at_ms = i64::try_from(number).expect("a test counts not that far") * 1_000;
         batch.results.push(RawResult {
-            target: TargetId(id),
-            at_ms: i64::try_from(number).expect("a test counts not that far") * 1_000,
             status,
             cause: outcome.failure,
             http_status: outcome.http_status,
-            dns_us: None,
-            connect_us: Some(17),
-            tls_us: None,
             ttfb_us: Some(u32::MAX),
-            total_us: 4_711,
-            late: false,
-            skipped: 0,
-            frequency_s: 1,
+            ..raw_result(TargetId(id), at_ms)
         });
     }
     batch

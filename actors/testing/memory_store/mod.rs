@@ -73,19 +73,9 @@ impl MemoryStore {
         tables.notifiers.insert(row.id, row);
     }
 
-    /// Edits a notifier. Panics if there is none.
-    pub fn edit_notifier(&self, id: NotifierId, edit: impl FnOnce(&mut NotifierRow)) {
-        edit(self.lock().notifiers.get_mut(&id).expect("a notifier is added before it is edited"));
-    }
-
     /// A target as it stands. Panics if there is none.
     pub fn target(&self, id: TargetId) -> TargetRow {
         self.lock().targets[&id].clone()
-    }
-
-    /// A notifier as it stands. Panics if there is none.
-    pub fn notifier(&self, id: NotifierId) -> NotifierRow {
-        self.lock().notifiers[&id].clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, Tables> {
