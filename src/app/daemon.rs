@@ -333,8 +333,13 @@ mod tests {
         let failed = || store.target(TargetId(1)).state.tally.fail_count;
         wait_until("probes are counted", || failed() >= 2).await;
         faults.set(Fault::Panics);
-        let died = Instant::now() + Duration::from_millis(1_500);
-        wait_until("the persister dies, and is seen to", || Instant::now() > died).await;
+        let mut client = Client::connect(&socket).await.unwrap();
+        let dies = async {
+            while client.call("status", &serde_json::Map::new(), &mut |_| ()).await.is_ok() {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(Duration::from_secs(60), dies).await.expect("the persister dies");
         faults.set(Fault::None);
         let counted = failed();
         wait_until("probes are counted again", || failed() > counted + 2).await;

@@ -1,7 +1,7 @@
 //! Tells systemd how the daemon is: that it serves, in a word how it is, and that it lives.
 //!
-//! It lives while its main loop goes round and the Persister answers. Where systemd has not started it, nothing
-//! is told to nobody.
+//! It lives while its main loop goes round and the Persister answers. Where systemd has not started it, nobody
+//! is told anything.
 
 use std::{env, rc::Rc, time::Duration};
 

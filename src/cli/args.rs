@@ -5,6 +5,7 @@ mod add;
 use std::path::PathBuf;
 
 use argh::{FromArgValue, FromArgs};
+use skypunch_actors::domain::Resolution;
 
 pub use self::add::{Add, New, NewNotifier, NewTarget};
 
@@ -313,8 +314,8 @@ fn duration(text: &str) -> Result<String, String> {
 }
 
 fn period(text: &str) -> Result<String, String> {
-    let known = ["minute", "hour", "day"].contains(&text);
-    if known { Ok(text.to_owned()) } else { Err(r#"expected "minute", "hour" or "day""#.to_owned()) }
+    let read = text.parse::<Resolution>();
+    read.map(|_| text.to_owned()).map_err(|_| r#"expected "minute", "hour" or "day""#.to_owned())
 }
 
 fn whole_number(text: &str) -> Result<i64, String> {

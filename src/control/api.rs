@@ -6,16 +6,14 @@ use actix::prelude::*;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 use skypunch_actors::{
-    domain::{
-        Evidence, NotifierDefinition, NotifierId, NotifierRow, TargetDefinition, TargetId, TargetRow, text,
-    },
+    domain::{Evidence, NotifierRow, TargetRow, text},
     historian::{GetHistory, GetIncidents, GetNotifications, GetResults},
     meter::GetMeasures,
     notifier::{GetWaiting, RetryNow},
     persister::{
         AddNotifier, AddTarget, Change, GetPersistence, ListRows, Resend, UpdateNotifier, UpdateTarget,
     },
-    port::{Clock, ProberFactory, SinkFactory, StoreError, plan_probe, plan_sink},
+    port::{Clock, ProberFactory, SinkFactory, StoreError},
     query::Rows,
     supervisor::{GetEvidence, Reload},
     tester::{TestNotifier, TestTarget},
@@ -27,7 +25,6 @@ use tokio::{
 };
 
 use super::{
-    columns::{self, ColumnFault},
     definitions::{Given, Unnamed},
     find::{Reference, find},
     protocol::RpcError,
@@ -146,7 +143,10 @@ impl Api {
                 let Nothing {} = read(params)?;
                 Ok(self.rows().await?.targets.iter().map(view::target).collect())
             }
-            ("targets", "add") => self.add_target(columns::target(&params)).await,
+            ("targets", "add") => {
+                let id = self.add::<TargetRow>(&params).await?;
+                Ok(view::target(&self.target(Reference::Id(id)).await?).into())
+            }
             ("targets", "get" | "enable" | "disable" | "delete" | "test") => {
                 let row = self.target(read::<OfTarget>(params)?.target).await?;
                 match verb {
@@ -168,7 +168,10 @@ impl Api {
                 let Nothing {} = read(params)?;
                 Ok(self.rows().await?.notifiers.iter().map(|row| self.show(row)).collect())
             }
-            ("notifiers", "add") => self.add_notifier(columns::notifier(&params)).await,
+            ("notifiers", "add") => {
+                let id = self.add::<NotifierRow>(&params).await?;
+                Ok(self.show(&self.notifier(Reference::Id(id)).await?))
+            }
             ("notifiers", "get" | "enable" | "disable" | "delete" | "test") => {
                 let row = self.notifier(read::<OfNotifier>(params)?.notifier).await?;
                 match verb {
@@ -284,35 +287,6 @@ impl Api {
         Ok(self.show(&row))
     }
 
-    async fn add_target(
-        &self,
-        (definition, mut faults): (TargetDefinition, Vec<ColumnFault>),
-    ) -> Result<Value, RpcError> {
-        let judged = plan_probe(self.0.probers.as_ref(), TargetId(0), &definition).1;
-        ColumnFault::extend(&mut faults, judged.err().unwrap_or_default());
-        sound(&faults)?;
-        let name = definition.name.clone();
-        let added = ask(&self.0.add_target, AddTarget(definition)).await?;
-        self.hurry().await;
-        let row = self.target(Reference::Id(added.map_err(|error| not_added(error, &name))?.0)).await?;
-        Ok(view::target(&row).into())
-    }
-
-    async fn add_notifier(
-        &self,
-        (definition, mut faults): (NotifierDefinition, Vec<ColumnFault>),
-    ) -> Result<Value, RpcError> {
-        let row = NotifierRow { id: NotifierId(0), definition, pass_count: 0, fail_count: 0 };
-        let judged = plan_sink(self.0.sinks.as_ref(), &row);
-        ColumnFault::extend(&mut faults, judged.err().unwrap_or_default());
-        sound(&faults)?;
-        let name = row.definition.name.clone();
-        let added = ask(&self.0.add_notifier, AddNotifier(row.definition)).await?;
-        self.hurry().await;
-        let id = added.map_err(|error| not_added(error, &name))?.0;
-        Ok(self.show(&self.notifier(Reference::Id(id)).await?))
-    }
-
     async fn test_target(&self, row: TargetRow, watcher: UnboundedSender<String>) -> Result<Value, RpcError> {
         let within = row.definition.read(row.id).0.timeout + ANSWER_WITHIN;
         let seen = ask_within(&self.0.test_target, TestTarget { row, watcher }, within).await?;
@@ -352,18 +326,6 @@ fn gone() -> RpcError {
     RpcError::failed("the daemon stops, or a part of it has died")
 }
 
-/// A row without faults may be taken.
-pub(super) fn sound(faults: &[ColumnFault]) -> Result<(), RpcError> {
-    if faults.is_empty() { Ok(()) } else { Err(RpcError::invalid_params(ColumnFault::join(faults))) }
-}
-
 pub(super) fn refused(error: StoreError) -> RpcError {
     RpcError::failed(text::chain(&error))
-}
-
-pub(super) fn not_added(error: StoreError, name: &str) -> RpcError {
-    match error {
-        StoreError::Conflict => RpcError::failed(format!("the name `{}` is taken", text::cut(name, 100))),
-        error => refused(error),
-    }
 }

@@ -19,7 +19,7 @@ use skypunch_actors::{
 
 use super::{
     Actors, Api,
-    api::{ask, not_added, refused, sound},
+    api::{ask, refused},
     columns::{self, ColumnFault},
     export,
     protocol::RpcError,
@@ -51,7 +51,7 @@ enum Step<D> {
 
 /// A row that has a definition.
 #[async_trait]
-trait Row {
+pub(super) trait Row {
     /// What operators own of it.
     type Definition: Send;
     /// What it is called in reasons.
@@ -297,6 +297,16 @@ impl Api {
         done
     }
 
+    /// Adds a row, if it has no fault; tells its id.
+    pub(super) async fn add<R: Row>(&self, given: &Map<String, Value>) -> Result<u64, RpcError> {
+        let (definition, mut faults) = R::read(given);
+        ColumnFault::extend(&mut faults, R::judge(&definition, &self.0));
+        sound(&faults)?;
+        let added = R::add(definition, &self.0).await;
+        self.hurry().await;
+        added
+    }
+
     /// Deletes rows; those that are gone already are no matter.
     pub(super) async fn prune(&self, unnamed: &Unnamed) -> Result<Value, RpcError> {
         let targets = unnamed.targets.iter().map(|id| Change::DeleteTarget(TargetId(*id)));
@@ -309,6 +319,18 @@ impl Api {
         }
         self.hurry().await;
         Ok(json!({ "targets": unnamed.targets, "notifiers": unnamed.notifiers }))
+    }
+}
+
+/// A row without faults may be taken.
+fn sound(faults: &[ColumnFault]) -> Result<(), RpcError> {
+    if faults.is_empty() { Ok(()) } else { Err(RpcError::invalid_params(ColumnFault::join(faults))) }
+}
+
+fn not_added(error: StoreError, name: &str) -> RpcError {
+    match error {
+        StoreError::Conflict => RpcError::failed(format!("the name `{}` is taken", text::cut(name, 100))),
+        error => refused(error),
     }
 }
 

@@ -13,7 +13,7 @@ pub use unmask::{notifier as unmask_notifier, target as unmask_target};
 use super::view::{self, Public};
 
 /// The options that hold no secret. `tls` has the paths of files.
-const PUBLIC_OPTIONS: [&str; 24] = [
+const PUBLIC_OPTIONS: [&str; 23] = [
     "answers",
     "assertions",
     "body_limit",
@@ -29,7 +29,6 @@ const PUBLIC_OPTIONS: [&str; 24] = [
     "max_response_ms",
     "min_duration_s",
     "notify",
-    "parent",
     "quiet_hours",
     "rcode",
     "reminder_interval_s",
@@ -106,26 +105,19 @@ fn params(column: Option<&Secret>, public: &[impl AsRef<str>]) -> Value {
 }
 
 fn options(column: Option<&Secret>) -> Value {
-    let text = column.map_or("", Secret::expose).trim();
-    if text.is_empty() {
-        return Value::Null;
-    }
-    match serde_json::from_str(text) {
-        Ok(Value::Null) => Value::Null,
-        Ok(Value::Object(options)) if options.is_empty() => Value::Null,
-        Ok(Value::Object(options)) => options.into_iter().map(option).collect(),
-        _ => MASK.into(),
+    match view::options(column, option) {
+        Value::Object(options) if options.is_empty() => Value::Null,
+        shown => shown,
     }
 }
 
-fn option((key, value): (String, Value)) -> (String, Value) {
-    let shown = match value {
+fn option(key: &str, value: Value) -> Value {
+    match value {
         Value::Null => Value::Null,
         Value::Object(headers) if key == "headers" => headers.into_iter().map(header).collect(),
-        value if PUBLIC_OPTIONS.contains(&key.as_str()) => value,
+        value if PUBLIC_OPTIONS.contains(&key) => value,
         _ => MASK.into(),
-    };
-    (key, shown)
+    }
 }
 
 fn header((name, value): (String, Value)) -> (String, Value) {

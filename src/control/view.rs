@@ -78,7 +78,7 @@ pub fn target(row: &TargetRow) -> Map<String, Value> {
         "network_fails": tally.network_fails,
         "repeated_fails": tally.repeated_fails,
         "enabled": definition.enabled,
-        "options": options(definition.options.as_ref(), &TargetOptions::KEYS),
+        "options": options(definition.options.as_ref(), if_among(&TargetOptions::KEYS)),
         "cause": state.cause,
     }))
 }
@@ -96,7 +96,7 @@ pub fn notifier(row: &NotifierRow, public: &Public) -> Map<String, Value> {
         "pass_count": row.pass_count,
         "fail_count": row.fail_count,
         "enabled": definition.enabled,
-        "options": options(definition.options.as_ref(), &NotifierOptions::KEYS),
+        "options": options(definition.options.as_ref(), if_among(&NotifierOptions::KEYS)),
     }))
 }
 
@@ -172,7 +172,8 @@ fn params(column: &Secret, public: &[&str]) -> String {
     Params::parse(column.expose()).map_or_else(|_| MASK.to_owned(), |params| params.masked(public))
 }
 
-fn options(column: Option<&Secret>, known: &[&str]) -> Value {
+/// A column of options, each shown as `show` says.
+pub(super) fn options(column: Option<&Secret>, show: impl Fn(&str, Value) -> Value) -> Value {
     let text = column.map_or("", Secret::expose).trim();
     if text.is_empty() {
         return Value::Null;
@@ -182,12 +183,17 @@ fn options(column: Option<&Secret>, known: &[&str]) -> Value {
         Ok(Value::Object(options)) => options
             .into_iter()
             .map(|(key, value)| {
-                let shown = if known.contains(&key.as_str()) { value } else { MASK.into() };
+                let shown = show(&key, value);
                 (key, shown)
             })
             .collect(),
         _ => MASK.into(),
     }
+}
+
+/// Shows the options of the core; any other may hold a secret.
+fn if_among(known: &[&str]) -> impl Fn(&str, Value) -> Value {
+    |key, value| if known.contains(&key) { value } else { MASK.into() }
 }
 
 /// The address of a notifier, as far as it is no secret.

@@ -207,13 +207,15 @@ fn compose(facts: &Facts, own: &Own, mention: &str) -> String {
     if own.has_text() {
         return weight::fit(&quiet(&worded.text), |text| format!("{text}{mention}"));
     }
-    let time = facts.at.get(..19).unwrap_or(&facts.at).replace('T', " ");
+    let to_the_second = |time: &str| time.get(..19).unwrap_or(time).replace('T', " ");
+    let time = to_the_second(&facts.at);
     if own.has_title() {
         return weight::fit(&quiet(&worded.title), |title| format!("{title} ({time} UTC){mention}"));
     }
-    let lasted = match facts.lasted.as_str() {
-        "" => String::new(),
-        lasted => format!("was failing for {lasted}, "),
+    let lasted = match (facts.event, facts.lasted.as_str()) {
+        ("REMINDER", _) => format!("failing since {}, ", to_the_second(&facts.since)),
+        (_, "") => String::new(),
+        (_, lasted) => format!("was failing for {lasted}, "),
     };
     let name = shorten(&quiet(&facts.target.name));
     weight::fit(&quiet(&facts.reason), |reason| {
@@ -262,6 +264,12 @@ mod tests {
         assert_eq!(
             usual(&facts, ""),
             "FAIL Google Dot COM: connection refused by 127.0.0.1:81 (2026-11-22 06:14:18 UTC)"
+        );
+        facts = Facts { target: facts.target, reason: facts.reason, ..Facts::example("REMINDER") };
+        assert_eq!(
+            usual(&facts, ""),
+            "REMINDER Google Dot COM: connection refused by 127.0.0.1:81 (failing since 2026-11-22 06:10:58, \
+             2026-11-22 06:14:18 UTC)"
         );
         facts = Facts { target: facts.target, ..Facts::example("RECOVERY") };
         assert_eq!(
