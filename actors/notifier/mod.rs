@@ -770,13 +770,33 @@ mod tests {
         assert!(delivered.iter().map(|(_, event)| *event).eq(alternate));
     }
 
-    /// A notifier that is told of what has lasted a minute.
-    async fn patient_house() -> House {
+    /// A notifier of these options.
+    async fn house_of(options: &str) -> House {
         let house = house([], [Answer::Delivered]).await;
         let mut row = notifier_row(1, "ops");
-        row.definition.options = Some(crate::domain::Secret::new(r#"{"min_duration_s": 60}"#));
+        row.definition.options = Some(crate::domain::Secret::new(options));
         house.load(vec![row]).await;
         house
+    }
+
+    /// A notifier that is told of what has lasted a minute.
+    async fn patient_house() -> House {
+        house_of(r#"{"min_duration_s": 60}"#).await
+    }
+
+    #[actix::test]
+    async fn what_fell_into_quiet_hours_is_told_at_their_end_if_it_still_holds() {
+        let house = house_of(r#"{"quiet_hours": {"from": "23:00", "until": "03:10"}}"#).await;
+        house.clock.set(datetime!(2026-01-02 03:04 UTC));
+        house.event(1, 1, Event::Fail).await;
+        house.event(1, 2, Event::Fail).await;
+        seconds(120).await;
+        house.event(1, 1, Event::Recovery).await;
+        seconds(239).await;
+        assert!(house.delivered_to("ops").is_empty());
+        seconds(2).await;
+        assert_eq!(house.delivered_to("ops"), [(2, Event::Fail)]);
+        assert_eq!(house.waiting().await, 0);
     }
 
     #[actix::test]

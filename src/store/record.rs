@@ -134,7 +134,12 @@ pub(super) fn pack<'a>(cells: impl IntoIterator<Item = Cell<'a>>) -> Option<(Off
     Some((cells.next()?.time()?, cells.next()?.text()?))
 }
 
-/// Reads an id.
+/// Asks for the targets that come after one.
+pub(super) fn select_targets_after(after: TargetId, most: usize) -> String {
+    format!("SELECT id FROM targets WHERE id > {} ORDER BY id LIMIT {}", count(after.0), limit(most))
+}
+
+/// Reads a row of [`select_targets_after`].
 pub(super) fn target_id<'a>(cells: impl IntoIterator<Item = Cell<'a>>) -> Option<TargetId> {
     cells.into_iter().next()?.optional_count().map(TargetId)
 }

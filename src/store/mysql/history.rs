@@ -68,11 +68,7 @@ impl History for MysqlStore {
         };
         // Some targets may have no entries; no answer would be taken for no more targets.
         loop {
-            let next = format!(
-                "SELECT id FROM targets WHERE id > {} ORDER BY id LIMIT {}",
-                count(after.0),
-                record::limit(most)
-            );
+            let next = record::select_targets_after(after, most);
             let ids = self.select(&next, |cells| record::target_id(cells)).await?;
             let Some(last) = ids.last() else { return Ok(Vec::new()) };
             after = *last;

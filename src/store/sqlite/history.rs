@@ -4,7 +4,7 @@
 use std::ops::RangeInclusive;
 
 use async_trait::async_trait;
-use rusqlite::{Connection, ToSql, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ToSql, Transaction};
 use skypunch_actors::{
     domain::{HistoryMinute, Period, RawResult, Resolution, Rollup, TargetId},
     port::{
@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    SqliteStore, cell, error,
+    SqliteStore, begin, cell, error,
     node::{claim, number},
     select,
 };
@@ -98,7 +98,8 @@ impl History for SqliteStore {
             };
             // Some targets may have no entries; no answer would be taken for no more targets.
             loop {
-                let ids = next_targets(connection, after, most).map_err(error::store)?;
+                let next = record::select_targets_after(after, most);
+                let ids = select(connection, &next, |cells| record::target_id(cells))?;
                 let Some(last) = ids.last() else { return Ok(Vec::new()) };
                 after = *last;
                 let found = read_rollups(connection, resolution, from, until, &ids).map_err(error::store)?;
@@ -191,10 +192,6 @@ impl History for SqliteStore {
     }
 }
 
-fn begin(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
-    connection.transaction_with_behavior(TransactionBehavior::Immediate)
-}
-
 fn write_minutes(
     transaction: &Transaction<'_>,
     node: i64,
@@ -261,13 +258,6 @@ fn read_rollups(
         }
     }
     Ok(add_up(parts))
-}
-
-fn next_targets(connection: &Connection, after: TargetId, most: usize) -> rusqlite::Result<Vec<TargetId>> {
-    let mut next = connection.prepare_cached("SELECT id FROM targets WHERE id > ?1 ORDER BY id LIMIT ?2")?;
-    let ids =
-        next.query_map((count(after.0), record::limit(most)), |row| Ok(TargetId(cell(row, 0).count())))?;
-    ids.collect()
 }
 
 /// Notes that something finer was written to a period.

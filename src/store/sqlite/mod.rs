@@ -16,7 +16,7 @@ use std::{path::Path, time::Duration};
 
 use async_trait::async_trait;
 use rusqlite::{
-    Connection, Row, params_from_iter,
+    Connection, Row, Transaction, TransactionBehavior, params_from_iter,
     types::{Value, ValueRef},
 };
 use skypunch_actors::{
@@ -209,6 +209,11 @@ fn notifier(definition: &NotifierDefinition) -> Vec<Value> {
 
 fn secret(secret: Option<&Secret>) -> Value {
     secret.map(|secret| secret.expose().to_owned()).into()
+}
+
+/// A transaction that waits for another process before its work, not in its middle.
+fn begin(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
+    connection.transaction_with_behavior(TransactionBehavior::Immediate)
 }
 
 /// Reads every row that can be read.

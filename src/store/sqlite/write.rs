@@ -2,14 +2,14 @@
 
 use std::fmt::Display;
 
-use rusqlite::{Connection, Result, Statement, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Result, Statement, Transaction};
 use skypunch_actors::{
     domain::{Batch, Cause, NotifierNews, Status, TargetId, TargetNews, text},
     port::{Packet, StoreError},
 };
 
 use super::{
-    error,
+    begin, error,
     node::{claim, number},
 };
 use crate::store::{
@@ -72,9 +72,7 @@ pub(super) fn write(
     packet: &Packet,
 ) -> std::result::Result<Vec<String>, StoreError> {
     let Packet { node, first, through, batch } = packet;
-    // Immediate, so that the wait for another process comes before the work, not in its middle.
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate);
-    let transaction = transaction.map_err(error::store)?;
+    let transaction = begin(connection).map_err(error::store)?;
     let node = number(&transaction, *node).map_err(error::store)?;
     if !claim(&transaction, node, Kind::Rows, *first, *through).map_err(error::store)?.is_new()? {
         return Ok(Vec::new());
@@ -209,7 +207,7 @@ fn update_target(update: &mut Statement<'_>, id: TargetId, news: &TargetNews) ->
 
 /// Deletes a target, its incidents, and what came to its history meanwhile; tells how many targets that were.
 pub(super) fn delete_target(connection: &mut Connection, id: TargetId) -> Result<usize> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let transaction = begin(connection)?;
     for table in ["incidents", "result_packs", "rollups"] {
         transaction.execute(&format!("DELETE FROM {table} WHERE target_id = ?1"), (count(id.0),))?;
     }
