@@ -1,6 +1,6 @@
 //! Facts that one actor tells others.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use actix::prelude::*;
 use time::OffsetDateTime;
@@ -10,7 +10,10 @@ use crate::domain::{
     Edge, Incident, Notification, NotificationNews, NotifierRow, Outcome, Slots, Status, Tally, Target,
 };
 
-/// A target was looked at, or found impossible to look at.
+/// How long those who hear of results may take to accept them before the targets go on without them.
+pub const ACCEPT_WITHIN: Duration = Duration::from_secs(10);
+
+/// A target was looked at, or found impossible to look at. Accepted once all who hear of it have accepted it.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "()")]
 pub struct ProbeCompleted {
@@ -33,6 +36,11 @@ pub struct ProbeCompleted {
     /// What became of the slots since the last result.
     pub slots: Slots,
 }
+
+/// Results of several targets, at most one of each.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct ProbesCompleted(pub Arc<[ProbeCompleted]>);
 
 /// The notifiers as they stand in the database now.
 #[derive(Clone, Debug, Message)]

@@ -8,6 +8,7 @@
 //! | [`port`] | what the core needs from outside: prober, sink, journal, store and its history, clock |
 //! | [`event`], [`query`], [`lifecycle`] | messages that cross from one actor to another |
 //! | [`supervisor`], [`target`] | one actor a target, kept running |
+//! | [`courier`] | carries results off the threads where targets are probed |
 //! | [`persister`], [`historian`], [`logger`], [`meter`], [`notifier`] | what becomes of results |
 //! | [`tester`] | tries a row out |
 //! | `testing` | doubles, and the contracts of a store and a journal, for tests |
@@ -16,6 +17,7 @@
 //!
 //! ```text
 //! app ── Persister, Historian, Logger, Meter, Notifier ── SinkWorker × notifiers
+//!    ├── Courier × probe threads
 //!    └── Supervisor ── TargetActor × targets
 //! ```
 //!
@@ -23,7 +25,8 @@
 //!
 //! | message | from | to |
 //! |---|---|---|
-//! | [`event::ProbeCompleted`] | TargetActor | Persister, Logger, Meter |
+//! | [`event::ProbeCompleted`] | TargetActor, Supervisor | Courier |
+//! | [`event::ProbesCompleted`] | Courier | Persister, Logger, Meter |
 //! | [`event::NotifiersLoaded`] | Supervisor | Notifier |
 //! | [`event::Announced`] | Persister | Notifier |
 //! | [`event::DeliveryChanged`], [`event::Listen`] | Notifier | Persister |
@@ -31,10 +34,11 @@
 //! | [`query::LoadUndelivered`] | Notifier | Persister |
 //! | [`query::GetProgress`] | Historian | Persister |
 //! | [`lifecycle::ChildExited`] | TargetActor, SinkWorker | their parents |
-//! | [`lifecycle::Drain`] | app | Supervisor, Notifier (and on to its workers), Persister, Historian |
+//! | [`lifecycle::Drain`] | app | Supervisor, Courier, Notifier (and on to its workers), Persister, Historian |
 //!
 //! The control socket and the web server ask the rest, each message declared by who hears it.
 
+pub mod courier;
 pub mod domain;
 pub mod event;
 pub mod historian;

@@ -1,6 +1,6 @@
 //! Writes one line a probe.
 //!
-//! - hears: [`ProbeCompleted`]
+//! - hears: [`ProbesCompleted`]
 //! - says: nothing
 //! - owns: a thread that writes, and the bounded backlog before it
 //! - timer: none
@@ -14,8 +14,8 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
-        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+        mpsc::{Receiver, Sender, channel},
     },
     thread,
 };
@@ -25,7 +25,7 @@ use log::{Level, log, warn};
 
 use crate::{
     domain::{Status, milliseconds, text},
-    event::ProbeCompleted,
+    event::{ProbeCompleted, ProbesCompleted},
 };
 
 /// The lines that may wait for the disk.
@@ -33,20 +33,29 @@ const BACKLOG: usize = 20_000;
 
 /// Writes one line a probe.
 pub struct Logger {
-    lines: SyncSender<ProbeCompleted>,
-    lost: Arc<AtomicU64>,
+    results: Sender<Arc<[ProbeCompleted]>>,
+    backlog: Arc<Backlog>,
+}
+
+/// What lies between the actor and the thread.
+#[derive(Default)]
+struct Backlog {
+    /// Lines that wait.
+    waiting: AtomicUsize,
+    /// Lines that found no room, since that was told last.
+    lost: AtomicU64,
 }
 
 impl Logger {
     /// Starts the thread that writes through `write`.
     pub fn new(write: impl FnMut(Level, String) + Send + 'static) -> std::io::Result<Self> {
-        let (lines, backlog) = sync_channel(BACKLOG);
-        let lost = Arc::new(AtomicU64::new(0));
-        let lost_so_far = lost.clone();
+        let (results, waiting) = channel();
+        let backlog = Arc::new(Backlog::default());
+        let of_thread = backlog.clone();
         thread::Builder::new().name("logger".to_owned()).spawn(move || {
-            write_all(&backlog, &lost_so_far, write);
+            write_all(&waiting, &of_thread, write);
         })?;
-        Ok(Self { lines, lost })
+        Ok(Self { results, backlog })
     }
 
     /// Writes through the `log` crate.
@@ -55,11 +64,18 @@ impl Logger {
     }
 }
 
-fn write_all(backlog: &Receiver<ProbeCompleted>, lost: &AtomicU64, mut write: impl FnMut(Level, String)) {
-    for event in backlog {
-        let level = if event.outcome.passed() { Level::Info } else { Level::Error };
-        write(level, line(&event));
-        let lost = lost.swap(0, Ordering::Relaxed);
+fn write_all(
+    results: &Receiver<Arc<[ProbeCompleted]>>,
+    backlog: &Backlog,
+    mut write: impl FnMut(Level, String),
+) {
+    for events in results {
+        for event in &*events {
+            let level = if event.outcome.passed() { Level::Info } else { Level::Error };
+            write(level, line(event));
+        }
+        backlog.waiting.fetch_sub(events.len(), Ordering::Relaxed);
+        let lost = backlog.lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
             warn!("{lost} results were not logged: the log could not keep up");
         }
@@ -70,17 +86,20 @@ impl Actor for Logger {
     type Context = Context<Self>;
 }
 
-impl Handler<ProbeCompleted> for Logger {
+impl Handler<ProbesCompleted> for Logger {
     type Result = ();
 
-    fn handle(&mut self, event: ProbeCompleted, ctx: &mut Context<Self>) {
-        match self.lines.try_send(event) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_)) => {
-                self.lost.fetch_add(1, Ordering::Relaxed);
-            }
-            // The thread is gone, and with it all use of this actor: let it be seen.
-            Err(TrySendError::Disconnected(_)) => ctx.stop(),
+    fn handle(&mut self, ProbesCompleted(events): ProbesCompleted, ctx: &mut Context<Self>) {
+        let Backlog { waiting, lost } = &*self.backlog;
+        // Only the thread takes away from it meanwhile.
+        if waiting.load(Ordering::Relaxed) + events.len() > BACKLOG {
+            lost.fetch_add(events.len() as u64, Ordering::Relaxed);
+            return;
+        }
+        waiting.fetch_add(events.len(), Ordering::Relaxed);
+        // The thread is gone, and with it all use of this actor: let it be seen.
+        if self.results.send(events).is_err() {
+            ctx.stop();
         }
     }
 }
@@ -116,24 +135,15 @@ fn line(event: &ProbeCompleted) -> String {
 mod tests {
     use std::{sync::mpsc, time::Duration};
 
-    use time::macros::datetime;
-
     use super::*;
-    use crate::domain::{Cause, Outcome, Slots, Tally, TargetDefinition, TargetId, Timings};
+    use crate::{
+        domain::{Cause, Outcome, TargetDefinition, TargetId, Timings},
+        testing::fixtures::{alone, probe_completed},
+    };
 
     fn event(id: u64, name: &str, url: &str, outcome: Outcome) -> ProbeCompleted {
         let (target, _) = TargetDefinition::new(name, url).read(TargetId(id));
-        ProbeCompleted {
-            target: Arc::new(target),
-            at: datetime!(2026-11-22 06:10:57.053 UTC),
-            outcome: Arc::new(outcome),
-            status: Status::Pass,
-            edge: None,
-            incident: None,
-            reminder: false,
-            tally: Tally::default(),
-            slots: Slots::default(),
-        }
+        ProbeCompleted { target: Arc::new(target), ..probe_completed(id, outcome) }
     }
 
     fn timings(micros: [Option<u64>; 4], total: u64) -> Timings {
@@ -179,13 +189,12 @@ mod tests {
     async fn a_stalled_disk_costs_lines_that_are_counted_but_never_a_wait() {
         let (release, released) = mpsc::channel::<()>();
         let logger = Logger::new(move |_, _| released.recv().unwrap_or_default()).unwrap();
-        let lost = logger.lost.clone();
+        let backlog = logger.backlog.clone();
         let logger = logger.start();
         for id in 0..BACKLOG as u64 + 10 {
-            logger.send(event(id, "home", "http://h/", Outcome::pass("200 OK"))).await.unwrap();
+            logger.send(alone(probe_completed(id, Outcome::pass("200 OK")))).await.unwrap();
         }
-        // One line may be in the hands of the thread.
-        assert!((9..=10).contains(&lost.load(Ordering::Relaxed)));
+        assert_eq!(backlog.lost.load(Ordering::Relaxed), 10);
         drop(release);
     }
 
@@ -193,7 +202,7 @@ mod tests {
     async fn a_logger_whose_thread_died_dies_too() {
         let logger = Logger::new(|_, _| panic!("disk on fire")).unwrap().start();
         while logger.connected() {
-            logger.send(event(1, "home", "http://h/", Outcome::pass("200 OK"))).await.unwrap_or_default();
+            logger.send(alone(probe_completed(1, Outcome::pass("200 OK")))).await.unwrap_or_default();
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Counts what the daemon does.
 //!
-//! - hears: [`ProbeCompleted`]; [`GetMeasures`]
+//! - hears: [`ProbesCompleted`]; [`GetMeasures`]
 //! - says: nothing
 //! - owns: the counters of this run, and the rate of the last seconds
 //! - timer: none
@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use actix::prelude::*;
 use tokio::time::Instant;
 
-use crate::{domain::Slots, event::ProbeCompleted};
+use crate::{domain::Slots, event::ProbesCompleted};
 
 /// How many whole seconds the rate is taken over.
 const WINDOW_S: u64 = 10;
@@ -75,11 +75,13 @@ impl Actor for Meter {
     type Context = Context<Self>;
 }
 
-impl Handler<ProbeCompleted> for Meter {
+impl Handler<ProbesCompleted> for Meter {
     type Result = ();
 
-    fn handle(&mut self, event: ProbeCompleted, _: &mut Context<Self>) {
-        self.count(event.slots);
+    fn handle(&mut self, ProbesCompleted(events): ProbesCompleted, _: &mut Context<Self>) {
+        let mut slots = Slots::default();
+        events.iter().for_each(|event| slots.add(event.slots));
+        self.count(slots);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Watches one target.
 //!
 //! - hears: [`Punch`] (own timer), [`Recount`], [`GetEvidence`], [`Stop`]
-//! - says: [`ProbeCompleted`] to its hearers, [`ChildExited`] to its parent
+//! - says: [`ProbeCompleted`] to its hearer, [`ChildExited`] to its parent
 //! - owns: the target's [`Memory`]; at most one probe in flight
 //! - timer: the next [`Punch`], armed when the last result was accepted, so probes never overlap
 
@@ -15,8 +15,7 @@ use std::{
 };
 
 use actix::prelude::*;
-use futures_util::{FutureExt, future::join_all};
-use log::warn;
+use futures_util::FutureExt;
 use time::OffsetDateTime;
 use tokio::time::{Instant, timeout};
 
@@ -25,13 +24,10 @@ use crate::{
         Cause, Edge, Evidence, Fault, Health, Incident, LATE_AFTER, Outcome, Schedule, Sighting, Slots,
         Status, Tally, Target, TargetId, TargetState,
     },
-    event::ProbeCompleted,
+    event::{ACCEPT_WITHIN, ProbeCompleted},
     lifecycle::{ChildExited, Stop},
     port::{Clock, Prober, ProberBuilder, Tracer},
 };
-
-/// How long the hearers may take to accept a result before the target goes on without them.
-const ACCEPT_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long after its timeout a probe is cut off; it should have ended itself.
 const GRACE: Duration = Duration::from_secs(1);
@@ -209,7 +205,7 @@ pub struct Post {
     /// What is known of it.
     pub memory: Memory,
     /// Who hears of results.
-    pub hearers: Vec<Recipient<ProbeCompleted>>,
+    pub hearer: Recipient<ProbeCompleted>,
     /// Who hears of the end.
     pub parent: Recipient<ChildExited<Life, Memory>>,
     /// The parent's eye on it.
@@ -224,7 +220,7 @@ pub struct TargetActor {
     target: Arc<Target>,
     builder: Option<Result<ProberBuilder, Vec<Fault>>>,
     prober: Option<Box<dyn Prober>>,
-    hearers: Vec<Recipient<ProbeCompleted>>,
+    hearer: Recipient<ProbeCompleted>,
     parent: Recipient<ChildExited<Life, Memory>>,
     pulse: Pulse,
     clock: Arc<dyn Clock>,
@@ -239,14 +235,14 @@ pub struct TargetActor {
 impl TargetActor {
     /// Must be called on the thread of the actor, where its time begins.
     pub fn new(post: Post) -> Self {
-        let Post { life, target, prober, first_within, memory, hearers, parent, pulse, clock } = post;
+        let Post { life, target, prober, first_within, memory, hearer, parent, pulse, clock } = post;
         Self {
             schedule: Schedule::new(target.id.0, target.frequency, first_within),
             life,
             target,
             builder: Some(prober),
             prober: None,
-            hearers,
+            hearer,
             parent,
             pulse,
             clock,
@@ -283,22 +279,15 @@ impl TargetActor {
         }
     }
 
-    /// Tells the hearers and goes on when they have accepted.
-    ///
-    /// That bounds every hearer's mailbox to one result a target without dropping any.
+    /// Tells the hearer and goes on when it has accepted.
     fn tell(
         &mut self,
         event: ProbeCompleted,
         ctx: &mut Context<Self>,
         then: impl FnOnce(&mut Self, &mut Context<Self>) + 'static,
     ) {
-        let told = join_all(self.hearers.iter().map(|hearer| hearer.send(event.clone())));
-        ctx.spawn(timeout(ACCEPT_WITHIN, told).into_actor(self).map(|told, actor, ctx| {
-            if told.is_err() {
-                warn!("a result of target {} was not accepted within {ACCEPT_WITHIN:?}", actor.target.id);
-            }
-            then(actor, ctx);
-        }));
+        // A hearer that is gone ends the daemon.
+        ctx.spawn(self.hearer.send(event).into_actor(self).map(|_, actor, ctx| then(actor, ctx)));
     }
 }
 
@@ -423,29 +412,20 @@ mod tests {
         }
     }
 
-    fn watch(row: TargetRow, steps: impl IntoIterator<Item = Step>) -> Watch {
-        watch_with(row, steps, vec![])
-    }
-
     /// Starts an actor on a paused clock.
-    fn watch_with(
-        row: TargetRow,
-        steps: impl IntoIterator<Item = Step>,
-        more: Vec<Recipient<ProbeCompleted>>,
-    ) -> Watch {
+    fn watch(row: TargetRow, steps: impl IntoIterator<Item = Step>) -> Watch {
         pause();
         let probers = ScriptedProbers::new(steps);
         let heard = Collector::<ProbeCompleted>::default();
         let exited = Collector::<Exited>::default();
         let (target, prober) = plan_probe(&probers, row.id, &row.definition);
-        let hearers = [heard.recipient()].into_iter().chain(more).collect();
         let actor = TargetActor::new(Post {
             life: Life { target: row.id, number: 1 },
             target: Arc::new(target),
             prober,
             first_within: Duration::from_secs(1),
             memory: Memory::stored(&row.state),
-            hearers,
+            hearer: heard.recipient(),
             parent: Parent(exited.recipient()).start().recipient(),
             pulse: Pulse::new(Duration::ZERO),
             clock: Arc::new(TestClock::default()),
@@ -601,25 +581,6 @@ mod tests {
         let first = &watch.heard.heard()[0];
         assert_eq!(first.edge, Some(Edge { from: Status::Fail, to: Status::Pass }));
         assert_eq!(first.tally.pass_count, 42);
-    }
-
-    #[actix::test]
-    async fn a_hearer_that_does_not_accept_holds_the_target_but_not_for_ever() {
-        struct Deaf;
-        impl Actor for Deaf {
-            type Context = Context<Self>;
-        }
-        impl Handler<ProbeCompleted> for Deaf {
-            type Result = ResponseFuture<()>;
-            fn handle(&mut self, _: ProbeCompleted, _: &mut Context<Self>) -> Self::Result {
-                Box::pin(std::future::pending())
-            }
-        }
-        let watch = watch_with(every_second(1), [up()], vec![Deaf.start().recipient()]);
-        sleep(Duration::from_secs(33)).await;
-        let slots = slots(&watch.heard.heard());
-        assert_eq!((slots.done, slots.late), (4, 3));
-        assert_eq!(slots.done + slots.skipped, 31);
     }
 
     #[actix::test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix::prelude::*;
 use log::warn;
 
-use super::{BACKOFF, LINGER, Persister, RESULTS_MAX, tail::Entry};
+use super::{BACKOFF, Persister, RESULTS_MAX, tail::Entry};
 use crate::{
     domain::{Batch, DeliveryState, Notification},
     event::Announced,
@@ -47,22 +47,10 @@ impl Persister {
         }
     }
 
-    /// Arms the next batch: at once if somebody is to be told, or at the end.
+    /// Hands what gathered to the journal, which has all before it, as soon as that is free.
     pub(super) fn hurry(&mut self, ctx: &mut Context<Self>) {
         if self.append_in_flight || self.pending.is_empty() || self.tail.unkept().is_some() {
             return;
-        }
-        if self.pending.is_weighty() || self.drained.is_some() {
-            self.append(ctx);
-        } else if self.linger.is_none() {
-            self.linger = Some(ctx.run_later(LINGER, Self::append));
-        }
-    }
-
-    /// Hands the pending batch, which is not empty, to the journal, which has all before it.
-    fn append(&mut self, ctx: &mut Context<Self>) {
-        if let Some(timer) = self.linger.take() {
-            ctx.cancel_future(timer);
         }
         self.number += 1;
         let batch = Arc::new(std::mem::take(&mut self.pending));

@@ -1,12 +1,12 @@
 //! Makes what happens durable: first in the journal, then in the database.
 //!
-//! - hears: [`ProbeCompleted`], [`DeliveryChanged`], [`Resend`]; [`ListRows`], [`GetPersistence`],
+//! - hears: [`ProbesCompleted`], [`DeliveryChanged`], [`Resend`]; [`ListRows`], [`GetPersistence`],
 //!   [`LoadRows`](crate::query::LoadRows), [`GetProgress`](crate::query::GetProgress),
 //!   [`LoadUndelivered`](crate::query::LoadUndelivered), [`Listen`]; what operators change; [`Drain`], [`Stop`]
 //! - says: [`Announced`] to whoever listens
 //! - owns: the journal's numbers; the batch that gathers; the newest batches that the database lacks; at most one
 //!   call of the journal and one write
-//! - timers: the next batch, [`LINGER`] after its first result; the next write, armed when the last one has ended
+//! - timers: the next write, armed when the last one has ended
 //!
 //! # Design notes
 //!
@@ -46,14 +46,11 @@ use crate::{
         Alert, AlertTarget, Backoff, Batch, Edge, Event, Notification, NotificationNews, RawResult,
         TargetNews, routing,
     },
-    event::{Announced, DeliveryChanged, Listen, ProbeCompleted},
+    event::{Announced, DeliveryChanged, Listen, ProbeCompleted, ProbesCompleted},
     lifecycle::{Drain, Stop},
     port::{Appended, Clock, Journal, Packet, Progress, Store, StoreError, within_deadline},
     query::Rows,
 };
-
-/// How long a result may wait for others that go into the journal with it.
-const LINGER: Duration = Duration::from_millis(20);
 
 /// The waits between attempts on the database or the journal.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(5) };
@@ -128,7 +125,6 @@ pub struct Persister {
     kept: watch::Sender<Kept>,
     /// The newest batch that was announced under its number.
     announced: u64,
-    linger: Option<SpawnHandle>,
     append_in_flight: bool,
     /// The last number that was given.
     number: u64,
@@ -176,7 +172,6 @@ impl Persister {
             ticket: 1,
             kept: watch::Sender::new(Kept::default()),
             announced: 0,
-            linger: None,
             append_in_flight: false,
             progress: None,
             looked: watch::Sender::new(false),
@@ -255,15 +250,17 @@ impl Actor for Persister {
     }
 }
 
-impl Handler<ProbeCompleted> for Persister {
+impl Handler<ProbesCompleted> for Persister {
     type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, event: ProbeCompleted, ctx: &mut Context<Self>) -> Self::Result {
-        let ProbeCompleted { target, at, outcome, status, edge, incident, slots, .. } = &event;
-        self.pending.add(target.id, TargetNews::of(outcome, *at, *status, *edge, *incident));
-        self.pending.results.extend(RawResult::of(target, *at, *status, outcome, *slots));
-        for notification in self.route(&event) {
-            self.pending.tell(notification.id, NotificationNews::new(&notification));
+    fn handle(&mut self, ProbesCompleted(events): ProbesCompleted, ctx: &mut Context<Self>) -> Self::Result {
+        for event in &*events {
+            let ProbeCompleted { target, at, outcome, status, edge, incident, slots, .. } = event;
+            self.pending.add(target.id, TargetNews::of(outcome, *at, *status, *edge, *incident));
+            self.pending.results.extend(RawResult::of(target, *at, *status, outcome, *slots));
+            for notification in self.route(event) {
+                self.pending.tell(notification.id, NotificationNews::new(&notification));
+            }
         }
         Box::pin(self.accept(ctx).map(|_durable| ()))
     }
@@ -322,19 +319,16 @@ impl Handler<Stop> for Persister {
 
 #[cfg(test)]
 mod tests {
-    use time::macros::datetime;
     use tokio::time::{pause, sleep};
 
     use super::*;
     use crate::{
-        domain::{
-            Cause, DeliveryState, Incident, Outcome, Parcel, Slots, Status, Tally, TargetDefinition, TargetId,
-        },
+        domain::{Cause, DeliveryState, Incident, Outcome, Parcel, Status, TargetId},
         port::StoreError,
         query::{LoadRows, LoadUndelivered},
         testing::{
             Collector, Fault, Faults, FaultyStore, MemoryJournal, MemoryStore, TestClock,
-            fixtures::{notifier_row, target_row},
+            fixtures::{alone, notifier_row, probe_completed, target_row},
         },
     };
 
@@ -371,21 +365,9 @@ mod tests {
         house
     }
 
-    fn event(outcome: Outcome, edge: Option<Edge>) -> ProbeCompleted {
-        let (target, _) = TargetDefinition::new("home", "http://h/").read(TargetId(1));
-        let at = datetime!(2026-01-02 03:04:05.678 UTC);
-        let status = if outcome.passed() { Status::Pass } else { Status::Fail };
-        ProbeCompleted {
-            target: Arc::new(target),
-            at,
-            outcome: Arc::new(outcome),
-            status,
-            edge,
-            incident: edge.map(|_| Incident::begin(at, 1)),
-            reminder: false,
-            tally: Tally::default(),
-            slots: Slots { done: 1, ..Slots::default() },
-        }
+    fn event(outcome: Outcome, edge: Option<Edge>) -> ProbesCompleted {
+        let event = probe_completed(1, outcome);
+        alone(ProbeCompleted { edge, incident: edge.map(|_| Incident::begin(event.at, 1)), ..event })
     }
 
     impl House {

@@ -80,21 +80,21 @@ impl Child {
         };
         let (target, prober) = plan_probe(&*links.probers, life.target, definition);
         let pulse = Pulse::new(self.first_within);
+        // The successor of one that hung gets another thread.
+        let threads = &links.threads;
+        let thread = &threads[(life.target.0 as usize).wrapping_add(self.budget.deaths()) % threads.len()];
         let post = Post {
             life,
             target: Arc::new(target),
             prober,
             first_within: self.first_within,
             memory: self.memory.clone(),
-            hearers: links.hearers.clone(),
+            hearer: thread.courier.clone(),
             parent,
             pulse: pulse.clone(),
             clock: links.clock.clone(),
         };
-        // The successor of one that hung gets another thread.
-        let threads = &links.threads;
-        let thread = &threads[(life.target.0 as usize).wrapping_add(self.budget.deaths()) % threads.len()];
-        let addr = TargetActor::start_in_arbiter(thread, |_| TargetActor::new(post));
+        let addr = TargetActor::start_in_arbiter(&thread.arbiter, |_| TargetActor::new(post));
         self.state = ChildState::Running { life, addr, pulse };
     }
 

@@ -71,14 +71,23 @@ pub struct Links {
     pub rows: Recipient<LoadRows>,
     /// Tells people.
     pub notifier: Recipient<NotifiersLoaded>,
-    /// Hear of results.
-    pub hearers: Vec<Recipient<ProbeCompleted>>,
+    /// Hears of results of targets that are not watched any more.
+    pub courier: Recipient<ProbeCompleted>,
     /// Knows the kinds of probes.
     pub probers: Arc<dyn ProberFactory>,
     /// The threads on which targets are probed; at least one.
-    pub threads: Vec<ArbiterHandle>,
+    pub threads: Vec<ProbeThread>,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
+}
+
+/// A thread on which targets are probed.
+#[derive(Clone)]
+pub struct ProbeThread {
+    /// The thread.
+    pub arbiter: ArbiterHandle,
+    /// Hears of the results of its targets.
+    pub courier: Recipient<ProbeCompleted>,
 }
 
 /// Keeps one actor running for each enabled row.
@@ -248,10 +257,8 @@ impl Supervisor {
             Some(how) => {
                 error!("the actor of target {id} {how} too often and is suspended until its row changes");
                 let event = child.suspension(id, how, self.links.clock.now());
-                for hearer in &self.links.hearers {
-                    let told = event.clone().map(|event| hearer.send(event));
-                    ctx.spawn(OptionFuture::from(told).into_actor(self).map(|_, _, _| ()));
-                }
+                let told = OptionFuture::from(event.map(|event| self.links.courier.send(event)));
+                ctx.spawn(told.into_actor(self).map(|_, _, _| ()));
             }
         }
     }
@@ -363,7 +370,9 @@ mod tests {
 
     use super::*;
     use crate::{
+        courier::Courier,
         domain::{self, Cause, Outcome, Secret, Tally, Target, TargetDefinition},
+        event::ProbesCompleted,
         persister::Persister,
         port::{Prober, ProberBuilder, Tracer},
         testing::{
@@ -377,7 +386,7 @@ mod tests {
         supervisor: Addr<Supervisor>,
         store: MemoryStore,
         faults: Faults,
-        heard: Collector<ProbeCompleted>,
+        heard: Collector<ProbesCompleted>,
         notifiers: Collector<NotifiersLoaded>,
         probers: ScriptedProbers,
     }
@@ -401,14 +410,16 @@ mod tests {
         let flush_interval = Duration::from_millis(500);
         let persister = Persister::new(Arc::new(faulty), journal, clock.clone(), flush_interval).start();
         let probers = ScriptedProbers::new(steps);
-        let heard = Collector::<ProbeCompleted>::default();
+        let heard = Collector::<ProbesCompleted>::default();
+        let courier =
+            Courier::new(vec![heard.recipient(), persister.clone().recipient()]).start().recipient();
         let notifiers = Collector::<NotifiersLoaded>::default();
         let mut links = Links {
             rows: persister.clone().recipient(),
             notifier: notifiers.recipient(),
-            hearers: vec![heard.recipient(), persister.recipient()],
+            courier: courier.clone(),
             probers: Arc::new(probers.clone()),
-            threads: vec![Arbiter::current()],
+            threads: vec![ProbeThread { arbiter: Arbiter::current(), courier }],
             clock,
         };
         change(&mut links, probers.clone());
@@ -432,7 +443,9 @@ mod tests {
 
     impl House {
         fn heard_of(&self, id: u64) -> Vec<ProbeCompleted> {
-            self.heard.heard().into_iter().filter(|event| event.target.id.0 == id).collect()
+            let results = self.heard.heard();
+            let events = results.iter().flat_map(|results| results.0.iter());
+            events.filter(|event| event.target.id.0 == id).cloned().collect()
         }
     }
 
@@ -538,7 +551,7 @@ mod tests {
         let house = house_with([every_second(1)], [Step::Hang], |links, probers| {
             links.probers = Arc::new(Mortal { probers, gone });
             // Its time is not that of the supervisor, whose paused clock runs ahead: to that it hangs.
-            links.threads = vec![Arbiter::new().handle()];
+            links.threads[0].arbiter = Arbiter::new().handle();
         });
         seconds(2).await;
         house.store.edit_target(TargetId(1), |row| row.state.status = Status::Fail);
@@ -548,6 +561,7 @@ mod tests {
         for _ in 0..=budget::DEATHS {
             timeout(Duration::from_secs(36_000), ends.recv()).await.expect("it was told to stop");
         }
+        seconds(1).await;
         let heard = house.heard_of(1);
         assert!(heard.len() == 1 && heard[0].outcome.reason.contains("hung"), "{heard:?}");
         assert_eq!(heard[0].edge, None, "a failure that was told before");

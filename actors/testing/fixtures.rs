@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use time::OffsetDateTime;
+use time::{OffsetDateTime, macros::datetime};
 
-use crate::domain::{
-    Alert, AlertTarget, Cause, Event, Notification, NotifierDefinition, NotifierId, NotifierRow, Outcome,
-    RawResult, Status, Tally, TargetDefinition, TargetId, TargetRow, TargetState,
+use crate::{
+    domain::{
+        Alert, AlertTarget, Cause, Event, Notification, NotifierDefinition, NotifierId, NotifierRow, Outcome,
+        RawResult, Slots, Status, Tally, TargetDefinition, TargetId, TargetRow, TargetState,
+    },
+    event::{ProbeCompleted, ProbesCompleted},
 };
 
 /// An enabled target that is probed every minute and was never judged.
@@ -19,6 +22,27 @@ pub fn target_row(id: u64, name: &str) -> TargetRow {
 pub fn notifier_row(id: u64, name: &str) -> NotifierRow {
     let definition = NotifierDefinition::new(name, "SMTP", format!("{id}@example.org"));
     NotifierRow { id: NotifierId(id), definition, pass_count: 0, fail_count: 0 }
+}
+
+/// A result of the target `home` of that id, in a slot of its own, that changed nothing.
+pub fn probe_completed(id: u64, outcome: Outcome) -> ProbeCompleted {
+    let (target, _) = TargetDefinition::new("home", "http://h/").read(TargetId(id));
+    ProbeCompleted {
+        target: Arc::new(target),
+        at: datetime!(2026-01-02 03:04:05.678 UTC),
+        status: if outcome.passed() { Status::Pass } else { Status::Fail },
+        outcome: Arc::new(outcome),
+        edge: None,
+        incident: None,
+        reminder: false,
+        tally: Tally::default(),
+        slots: Slots { done: 1, ..Slots::default() },
+    }
+}
+
+/// A result that travels alone.
+pub fn alone(event: ProbeCompleted) -> ProbesCompleted {
+    ProbesCompleted([event].into())
 }
 
 /// What notifier 1 is told of target 8: that its connection failed at that time, for that reason.

@@ -12,6 +12,7 @@ use actix::prelude::*;
 use futures_util::future::join_all;
 use log::warn;
 use skypunch_actors::{
+    courier::Courier,
     historian::Historian,
     lifecycle::{Drain, Stop},
     logger::Logger,
@@ -19,7 +20,7 @@ use skypunch_actors::{
     notifier::{self, Notifier},
     persister::Persister,
     port::{Clock, Journal, Store},
-    supervisor::{Links, Supervisor},
+    supervisor::{Links, ProbeThread, Supervisor},
     tester::Tester,
 };
 use tokio::time::{Instant, timeout, timeout_at};
@@ -46,6 +47,7 @@ pub(super) struct Core {
     pub(super) supervisor: Addr<Supervisor>,
     pub(super) tester: Addr<Tester>,
     logger: Addr<Logger>,
+    couriers: Vec<Addr<Courier>>,
     threads: Vec<Arbiter>,
 }
 
@@ -75,22 +77,29 @@ impl Core {
             clock: clock.clone(),
         };
         let notifier = Notifier::new(telling, settings.notify.give_up_after).start();
+        let hearers = [persister.clone().recipient(), logger.clone().recipient(), meter.clone().recipient()];
+        let courier = |thread: &ArbiterHandle| {
+            let hearers = hearers.to_vec();
+            Courier::start_in_arbiter(thread, |_| Courier::new(hearers))
+        };
+        let mut couriers = vec![courier(&Arbiter::current())];
+        couriers.extend(probing.iter().map(|thread| courier(&thread.handle())));
+        let threads = probing.iter().zip(&couriers[1..]).map(|(thread, courier)| ProbeThread {
+            arbiter: thread.handle(),
+            courier: courier.clone().recipient(),
+        });
         let links = Links {
             rows: persister.clone().recipient(),
             notifier: notifier.clone().recipient(),
-            hearers: vec![
-                persister.clone().recipient(),
-                logger.clone().recipient(),
-                meter.clone().recipient(),
-            ],
+            courier: couriers[0].clone().recipient(),
             probers: kinds.probers.clone(),
-            threads: probing.iter().map(Arbiter::handle).collect(),
+            threads: threads.collect(),
             clock: clock.clone(),
         };
         let supervisor = Supervisor::new(links, settings.daemon.reload_interval).start();
         let tester = Tester::new(kinds.probers.clone(), kinds.sinks.clone(), clock).start();
         let threads = [delivering].into_iter().chain(probing).collect();
-        Ok(Self { persister, historian, meter, notifier, supervisor, tester, logger, threads })
+        Ok(Self { persister, historian, meter, notifier, supervisor, tester, logger, couriers, threads })
     }
 
     /// An actor without which the daemon is of no use, if one is gone.
@@ -103,6 +112,7 @@ impl Core {
             ("notifier", self.notifier.connected()),
             ("supervisor", self.supervisor.connected()),
             ("tester", self.tester.connected()),
+            ("courier", self.couriers.iter().all(Addr::connected)),
         ];
         core.into_iter().find(|(_, alive)| !alive).map(|(name, _)| name)
     }
@@ -113,6 +123,10 @@ impl Core {
         let begun = Instant::now();
         if timeout_at(begun + within / 4, self.supervisor.send(Drain)).await.is_err() {
             warn!("not every target stopped in time");
+        }
+        let delivered = join_all(self.couriers.iter().map(|courier| courier.send(Drain)));
+        if timeout_at(begun + within / 2, delivered).await.is_err() {
+            warn!("not every result was taken note of in time");
         }
         match timeout_at(begun + within * 3 / 4, self.notifier.send(Drain)).await {
             Ok(Ok(0)) => {}

@@ -1,0 +1,186 @@
+//! Carries the results of one probe thread to those who hear of them.
+//!
+//! - hears: [`ProbeCompleted`] from the targets of its thread; [`Drain`]
+//! - says: [`ProbesCompleted`] to its hearers
+//! - owns: the results that gather, and who waits for them to be accepted
+//! - timer: the next delivery, [`GATHERS`] after its first result
+//!
+//! # Design notes
+//!
+//! 2026-11: a message to another thread costs more than all that a hearer does with a result, and each may wake a
+//! thread that sleeps. So results travel together; one that somebody is to be told of does not wait for others.
+
+use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
+
+use actix::{
+    dev::{MessageResponse, OneshotSender},
+    prelude::*,
+};
+use futures_util::{FutureExt, future::join_all};
+use log::warn;
+use tokio::time::timeout;
+
+use crate::{
+    event::{ACCEPT_WITHIN, ProbeCompleted, ProbesCompleted},
+    lifecycle::Drain,
+};
+
+/// How long a result may wait for others that travel with it.
+const GATHERS: Duration = Duration::from_millis(50);
+
+/// Those who wait for the results that gather.
+type Waiting = Rc<RefCell<Vec<OneshotSender<()>>>>;
+
+/// Carries the results of one probe thread.
+pub struct Courier {
+    hearers: Vec<Recipient<ProbesCompleted>>,
+    results: Vec<ProbeCompleted>,
+    waiting: Waiting,
+    timer: Option<SpawnHandle>,
+}
+
+impl Courier {
+    /// A courier to these hearers.
+    pub fn new(hearers: Vec<Recipient<ProbesCompleted>>) -> Self {
+        Self { hearers, results: Vec::new(), waiting: Waiting::default(), timer: None }
+    }
+
+    /// Takes what has gathered to the hearers, and answers the targets when they have accepted.
+    ///
+    /// A target probes again when its result was accepted: that bounds what gathers here and in every hearer's
+    /// mailbox to one result a target, without dropping any.
+    fn deliver(&mut self, ctx: &mut Context<Self>) -> impl Future<Output = ()> + use<> {
+        self.timer.take().map(|timer| ctx.cancel_future(timer));
+        let waiting = self.waiting.take();
+        let results: Arc<[_]> = std::mem::take(&mut self.results).into();
+        let told = join_all(self.hearers.iter().map(|hearer| hearer.send(ProbesCompleted(results.clone()))));
+        async move {
+            if timeout(ACCEPT_WITHIN, told).await.is_err() {
+                warn!("the results of {} targets were not accepted within {ACCEPT_WITHIN:?}", results.len());
+            }
+            // A target that was stopped meanwhile does not wait any more.
+            waiting.into_iter().for_each(|target| target.send(()).unwrap_or_default());
+        }
+    }
+}
+
+impl Actor for Courier {
+    type Context = Context<Self>;
+}
+
+/// Answers when the result was accepted.
+pub struct Accepted(Waiting);
+
+impl MessageResponse<Courier, ProbeCompleted> for Accepted {
+    fn handle(self, _: &mut Context<Courier>, target: Option<OneshotSender<()>>) {
+        self.0.borrow_mut().extend(target);
+    }
+}
+
+impl Handler<ProbeCompleted> for Courier {
+    type Result = Accepted;
+
+    fn handle(&mut self, event: ProbeCompleted, ctx: &mut Context<Self>) -> Accepted {
+        let is_told = event.edge.is_some() || event.reminder;
+        self.results.push(event);
+        if is_told || self.timer.is_none() {
+            let wait = if is_told { Duration::ZERO } else { GATHERS };
+            let earlier = self.timer.replace(ctx.run_later(wait, |courier, ctx| {
+                let delivered = courier.deliver(ctx);
+                ctx.spawn(delivered.into_actor(courier));
+            }));
+            earlier.map(|timer| ctx.cancel_future(timer));
+        }
+        Accepted(self.waiting.clone())
+    }
+}
+
+/// Delivers at once; answers when that was accepted.
+impl Handler<Drain> for Courier {
+    type Result = ResponseFuture<usize>;
+
+    fn handle(&mut self, _: Drain, ctx: &mut Context<Self>) -> Self::Result {
+        Box::pin(self.deliver(ctx).map(|()| 0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{Instant, pause, sleep};
+
+    use super::*;
+    use crate::{
+        domain::{Edge, Status},
+        testing::{Collector, fixtures::probe_completed},
+    };
+
+    fn courier(more: Vec<Recipient<ProbesCompleted>>) -> (Addr<Courier>, Collector<ProbesCompleted>) {
+        pause();
+        let heard = Collector::<ProbesCompleted>::default();
+        let hearers = [heard.recipient()].into_iter().chain(more).collect();
+        (Courier::new(hearers).start(), heard)
+    }
+
+    fn passes(ids: std::ops::Range<u64>) -> impl Iterator<Item = ProbeCompleted> {
+        ids.map(|id| probe_completed(id, crate::domain::Outcome::pass("200 OK")))
+    }
+
+    fn sizes(heard: &Collector<ProbesCompleted>) -> Vec<usize> {
+        heard.heard().iter().map(|results| results.0.len()).collect()
+    }
+
+    #[actix::test]
+    async fn results_travel_together_and_none_waits_longer_than_it_should() {
+        let (courier, heard) = courier(vec![]);
+        let begun = Instant::now();
+        join_all(passes(0..100).map(|event| courier.send(event))).await;
+        assert_eq!(sizes(&heard), [100]);
+        assert!(begun.elapsed() <= GATHERS + Duration::from_millis(2), "{:?}", begun.elapsed());
+    }
+
+    #[actix::test]
+    async fn what_somebody_is_to_be_told_of_does_not_wait() {
+        let (courier, heard) = courier(vec![]);
+        let begun = Instant::now();
+        let told = passes(7..9).map(|event| ProbeCompleted {
+            edge: Some(Edge { from: Status::Pass, to: Status::Fail }),
+            ..event
+        });
+        join_all(passes(0..3).chain(told).map(|event| courier.send(event))).await;
+        assert_eq!(sizes(&heard), [5]);
+        assert!(begun.elapsed() < GATHERS / 10, "{:?}", begun.elapsed());
+        sleep(2 * GATHERS).await;
+        assert_eq!(sizes(&heard), [5]);
+    }
+
+    #[actix::test]
+    async fn a_hearer_that_does_not_accept_holds_the_targets_but_not_for_ever() {
+        struct Deaf;
+        impl Actor for Deaf {
+            type Context = Context<Self>;
+        }
+        impl Handler<ProbesCompleted> for Deaf {
+            type Result = ResponseFuture<()>;
+            fn handle(&mut self, _: ProbesCompleted, _: &mut Context<Self>) -> Self::Result {
+                Box::pin(std::future::pending())
+            }
+        }
+        let (courier, heard) = courier(vec![Deaf.start().recipient()]);
+        let begun = Instant::now();
+        for (n, event) in (1..).zip(passes(0..3)) {
+            courier.send(event).await.unwrap();
+            assert!(begun.elapsed() >= n * ACCEPT_WITHIN);
+        }
+        assert_eq!(sizes(&heard), [1, 1, 1]);
+    }
+
+    #[actix::test]
+    async fn a_drain_leaves_nothing() {
+        let (courier, heard) = courier(vec![]);
+        let waits = join_all(passes(0..3).map(|event| courier.send(event)));
+        let begun = Instant::now();
+        let (_, drained) = tokio::join!(waits, courier.send(Drain));
+        assert_eq!((drained.unwrap(), sizes(&heard)), (0, vec![3]));
+        assert!(begun.elapsed() < GATHERS);
+    }
+}
