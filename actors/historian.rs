@@ -19,7 +19,7 @@ use time::OffsetDateTime;
 use tokio::{sync::Mutex, time::sleep};
 
 use crate::{
-    domain::{Period, RawResult, Resolution, Retention, Rollup, TargetId, minutes, text},
+    domain::{Minutes, Period, RawResult, Resolution, Retention, Rollup, TargetId, text},
     lifecycle::{Drain, Stop},
     port::{
         Clock, IncidentRow, Journal, Kept, NotificationFilter, NotificationRow, Store, StoreError, Targets,
@@ -144,11 +144,10 @@ impl Archive {
             Some(after) => after,
             None => within_deadline(self.store.progress(node)).await?.history,
         };
-        while let Some((range, results)) = self.slice(after, progress.rows).await? {
+        while let Some((range, minutes)) = self.slice(after, progress.rows).await? {
             after = *range.end();
-            let minutes = minutes(results);
-            if !minutes.is_empty() {
-                within_deadline(self.store.write_minutes(node, range, &minutes)).await?;
+            if minutes.results() > 0 {
+                within_deadline(self.store.write_minutes(node, range, minutes.sorted())).await?;
             }
         }
         // Where nothing is left to read, nothing was left to bring over.
@@ -161,22 +160,22 @@ impl Archive {
         &self,
         after: u64,
         last: u64,
-    ) -> Result<Option<(RangeInclusive<u64>, Vec<RawResult>)>, StoreError> {
+    ) -> Result<Option<(RangeInclusive<u64>, Minutes)>, StoreError> {
         let (mut first, mut through) = (None, after);
-        let mut results = Vec::new();
-        while through < last && results.len() < SLICE_RESULTS {
+        let mut minutes = Minutes::default();
+        while through < last && minutes.results() < SLICE_RESULTS {
             let batches = within_deadline(self.journal.read(through, READ_BYTES)).await?;
             let before = through;
             for (number, batch) in batches.into_iter().filter(|(number, _)| *number <= last) {
                 first.get_or_insert(number);
                 through = number;
-                results.extend(batch.results);
+                minutes.extend(batch.results);
             }
             if through == before {
                 break;
             }
         }
-        Ok(first.map(|first| (first..=through, results)))
+        Ok(first.map(|first| (first..=through, minutes)))
     }
 
     /// Sums up the hours and days that are over.

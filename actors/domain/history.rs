@@ -362,37 +362,6 @@ impl fmt::Debug for Sketch {
     }
 }
 
-/// One minute of one target, as it is written: the results, and what they come to.
-#[derive(Clone, Debug)]
-pub struct HistoryMinute {
-    /// Of which target.
-    pub target: TargetId,
-    /// When the minute began.
-    pub start: OffsetDateTime,
-    /// What the results come to.
-    pub rollup: Rollup,
-    /// The results, in the order in which they came.
-    pub results: Vec<RawResult>,
-}
-
-/// Sorts results into minutes, by time and then by target.
-pub fn minutes(results: impl IntoIterator<Item = RawResult>) -> Vec<HistoryMinute> {
-    let mut sorted: BTreeMap<(OffsetDateTime, TargetId), HistoryMinute> = BTreeMap::new();
-    for result in results {
-        let start = Resolution::Minute.start_of(result.at());
-        let target = result.target;
-        let minute = sorted.entry((start, target)).or_insert_with(|| HistoryMinute {
-            target,
-            start,
-            rollup: Rollup::default(),
-            results: Vec::new(),
-        });
-        minute.rollup.add(&result);
-        minute.results.push(result);
-    }
-    sorted.into_values().collect()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -434,19 +403,6 @@ mod tests {
         assert_eq!(rollup.coverage(Duration::from_millis(4_900)), 1.0);
         assert_eq!(rollup.coverage(Duration::from_secs(1)), 1.0);
         assert_eq!(Rollup::default().coverage(Duration::from_secs(1)), 0.0);
-    }
-
-    #[test]
-    fn results_of_two_minutes_are_two_entries_a_target() {
-        let seen = minutes([
-            result(2, 59_999, 1, None),
-            result(1, 60_000, 1, None),
-            result(2, 60_001, 1, None),
-            result(2, 0, 1, None),
-        ]);
-        let entries: Vec<_> =
-            seen.iter().map(|m| (m.start.unix_timestamp(), m.target.0, m.results.len())).collect();
-        assert_eq!(entries, [(0, 2, 2), (60, 1, 1), (60, 2, 1)]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod fault;
 mod health;
 mod history;
 mod incident;
+mod minutes;
 mod notification;
 mod notifier;
 mod outcome;
@@ -27,10 +28,10 @@ pub use batch::{Batch, Beginning, IncidentNews, NotificationNews, NotifierNews, 
 pub use fault::Fault;
 pub use health::{Edge, Health, Thresholds};
 pub use history::{
-    HistoryMinute, Period, RawResult, Resolution, Retention, Rollup, Sketch, SketchError, Totals,
-    UnknownResolution, minutes,
+    Period, RawResult, Resolution, Retention, Rollup, Sketch, SketchError, Totals, UnknownResolution,
 };
 pub use incident::Incident;
+pub use minutes::{HistoryMinute, Minutes};
 pub use notification::{
     Alert, AlertTarget, Delivery, DeliveryState, Event, Notification, Parcel, UnknownDeliveryState,
 };

@@ -23,7 +23,7 @@ pub trait History: Send + Sync {
         &self,
         node: Uuid,
         batches: RangeInclusive<u64>,
-        minutes: &[HistoryMinute],
+        minutes: Vec<HistoryMinute>,
     ) -> Result<(), StoreError>;
 
     /// The hours and days of which something finer was written since they were summed up, the oldest first,

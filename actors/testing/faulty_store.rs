@@ -149,7 +149,7 @@ impl History for FaultyStore {
         &self,
         node: Uuid,
         batches: RangeInclusive<u64>,
-        minutes: &[HistoryMinute],
+        minutes: Vec<HistoryMinute>,
     ) -> Result<(), StoreError> {
         self.call(self.inner.write_minutes(node, batches, minutes)).await
     }

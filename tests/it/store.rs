@@ -17,8 +17,8 @@ use skypunch::{
 };
 use skypunch_actors::{
     domain::{
-        Batch, Cause, Edge, Incident, Outcome, RawResult, Secret, Status, TargetDefinition, TargetId,
-        TargetNews, minutes,
+        Batch, Cause, Edge, Incident, Minutes, Outcome, RawResult, Secret, Status, TargetDefinition,
+        TargetId, TargetNews,
     },
     port::{Packet, Store, StoreError},
     store_contract,
@@ -230,7 +230,7 @@ async fn a_deleted_target_takes_its_past_along(shell: &impl Shell, by_command: b
     let (begun, news) = begins("no such host");
     store.write(&packet(1, id, news)).await.unwrap();
     let sent: Vec<_> = (0..2_000).flat_map(|n| [result(id, 60 * n), result(other, 60 * n)]).collect();
-    store.write_minutes(NODE, 1..=1, &minutes(sent)).await.unwrap();
+    store.write_minutes(NODE, 1..=1, Minutes::from_iter(sent).sorted()).await.unwrap();
     let kept = async |store: &Arc<dyn Store>, id| {
         let until = NOON + time::Duration::DAY * 400;
         (store.incidents(id, 9).await.unwrap().len(), store.results(id, NOON, until).await.unwrap().len())
@@ -278,7 +278,10 @@ async fn record_some(store: &Arc<dyn Store>) {
         skipped: 3,
         ..result(id, 59)
     };
-    store.write_minutes(NODE, 1..=1, &minutes([result(id, 1), failed, result(id, 61)])).await.unwrap();
+    store
+        .write_minutes(NODE, 1..=1, Minutes::from_iter([result(id, 1), failed, result(id, 61)]).sorted())
+        .await
+        .unwrap();
 }
 
 /// What `sql/README.md` promises of the view, in words that both backends know.

@@ -21,7 +21,7 @@ impl History for MemoryStore {
         &self,
         node: Uuid,
         batches: RangeInclusive<u64>,
-        minutes: &[HistoryMinute],
+        minutes: Vec<HistoryMinute>,
     ) -> Result<(), StoreError> {
         let mut tables = self.lock();
         let written = &mut tables.progress.entry(node).or_default().history;
@@ -37,7 +37,7 @@ impl History for MemoryStore {
                 let results = tables.minutes.entry((minute.start, minute.target)).or_default();
                 results.extend(minute.results.iter().cloned());
                 let period = Period { resolution: Resolution::Minute, start: minute.start };
-                tables.rollups.entry((period, minute.target)).or_default().merge(&minute.rollup);
+                tables.rollups.entry((period, minute.target)).or_default().merge(&minute.rollup());
             }
         }
         Ok(())

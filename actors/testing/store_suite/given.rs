@@ -7,9 +7,9 @@ use uuid::{Uuid, uuid};
 
 use crate::{
     domain::{
-        Alert, AlertTarget, Batch, Cause, Delivery, Edge, Event, Incident, Notification, NotificationNews,
-        NotifierDefinition, NotifierId, NotifierRow, Outcome, Parcel, RawResult, Resolution, Status, Tally,
-        TargetDefinition, TargetId, TargetNews, TargetRow, minutes,
+        Alert, AlertTarget, Batch, Cause, Delivery, Edge, Event, HistoryMinute, Incident, Minutes,
+        Notification, NotificationNews, NotifierDefinition, NotifierId, NotifierRow, Outcome, Parcel,
+        RawResult, Resolution, Status, Tally, TargetDefinition, TargetId, TargetNews, TargetRow,
     },
     port::{NotificationFilter, NotificationRow, Packet, RollupRow, Store, Targets},
     testing::fixtures::raw_result,
@@ -74,6 +74,11 @@ pub(super) async fn write_packet(store: &Arc<dyn Store>, packet: &Packet) {
     assert!(refused.is_empty(), "{refused:?}");
 }
 
+/// Results as they are written.
+pub(super) fn minutes(results: impl IntoIterator<Item = RawResult>) -> Vec<HistoryMinute> {
+    Minutes::from_iter(results).sorted()
+}
+
 /// A notification about the edge of a target so many minutes after [`NOON`].
 pub(super) fn notification(notifier: NotifierId, target: TargetId, minute: u64) -> Notification {
     let (begun, _) = incident(minute);
@@ -130,8 +135,10 @@ pub(super) fn result(target: TargetId, after: Duration) -> RawResult {
 
 /// Writes results into the history, as the batch of that number.
 pub(super) async fn record(store: &Arc<dyn Store>, number: u64, results: &[RawResult]) {
-    let minutes = minutes(results.iter().cloned());
-    store.write_minutes(NODE, number..=number, &minutes).await.expect("minutes are written");
+    store
+        .write_minutes(NODE, number..=number, minutes(results.iter().cloned()))
+        .await
+        .expect("minutes are written");
 }
 
 /// The entries of one target, of all times.

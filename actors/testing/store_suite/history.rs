@@ -7,10 +7,12 @@ use tokio::time::timeout;
 
 use super::{
     Subject,
-    given::{NODE, NOON, OTHER_NODE, add_target, answered, only, record, result, rollups, targets, write},
+    given::{
+        NODE, NOON, OTHER_NODE, add_target, answered, minutes, only, record, result, rollups, targets, write,
+    },
 };
 use crate::{
-    domain::{Cause, Period, RawResult, Resolution, Rollup, Status, TargetId, minutes},
+    domain::{Cause, Period, RawResult, Resolution, Rollup, Status, TargetId},
     port::{Kept, Progress, RollupRow, Stale, Store, StoreError, Targets},
 };
 
@@ -85,7 +87,7 @@ pub async fn results_count_once_however_often_they_are_sent(Subject { store, .. 
     }
     assert_eq!(results(store, home).await.len(), 3);
     assert_eq!(only(rollups(store, Resolution::Minute, home).await).rollup.done, 3);
-    let torn = store.write_minutes(NODE, 5..=6, &minutes([result(home, seconds(6))])).await;
+    let torn = store.write_minutes(NODE, 5..=6, minutes([result(home, seconds(6))])).await;
     assert!(matches!(torn, Err(StoreError::Refused(_))), "{torn:?}");
     assert_eq!(results(store, home).await.len(), 3);
 }
@@ -113,7 +115,7 @@ pub async fn results_of_two_nodes_add_up(Subject { store, operator }: &Subject) 
     let second = operator.second_store().await;
     let (ours, theirs) = (result(home, seconds(1)), result(home, seconds(2)));
     record(store, 1, std::slice::from_ref(&ours)).await;
-    second.write_minutes(OTHER_NODE, 1..=1, &minutes([theirs.clone()])).await.expect("minutes are written");
+    second.write_minutes(OTHER_NODE, 1..=1, minutes([theirs.clone()])).await.expect("minutes are written");
     assert_eq!(only(rollups(store, Resolution::Minute, home).await).rollup, sum([&ours, &theirs]));
     assert_eq!(results(store, home).await, [ours, theirs]);
 }
@@ -124,8 +126,8 @@ pub async fn a_history_write_that_was_given_up_counts_once(Subject { store, .. }
     for number in 1..=40 {
         let sent = minutes((0..90).map(|second| result(home, seconds(90 * number + second))));
         let patience = Duration::from_micros(number * 60);
-        if timeout(patience, store.write_minutes(NODE, number..=number, &sent)).await.is_err() {
-            store.write_minutes(NODE, number..=number, &sent).await.expect("minutes are written");
+        if timeout(patience, store.write_minutes(NODE, number..=number, sent.clone())).await.is_err() {
+            store.write_minutes(NODE, number..=number, sent).await.expect("minutes are written");
         }
         let done: u64 =
             rollups(store, Resolution::Minute, home).await.iter().map(|row| row.rollup.done).sum();
@@ -138,10 +140,7 @@ pub async fn a_history_write_that_was_given_up_counts_once(Subject { store, .. }
 pub async fn rows_and_history_follow_a_journal_by_themselves(Subject { store, .. }: &Subject) {
     let home = add_target(store, "home").await;
     write(store, 7, [(home, answered(200, None))]).await;
-    store
-        .write_minutes(NODE, 2..=4, &minutes([result(home, seconds(1))]))
-        .await
-        .expect("minutes are written");
+    store.write_minutes(NODE, 2..=4, minutes([result(home, seconds(1))])).await.expect("minutes are written");
     let progress = async || store.progress(NODE).await.expect("it can be read");
     assert_eq!(progress().await, Progress { rows: 7, history: 4 });
     record(store, 9, &[]).await;
@@ -272,7 +271,7 @@ pub async fn what_comes_while_an_hour_is_summed_up_is_not_lost(Subject { store, 
     let rows = [(home, sum(&[result(home, seconds(1))]))];
     let second = operator.second_store().await;
     let more = minutes([result(home, seconds(2))]);
-    second.write_minutes(OTHER_NODE, 1..=1, &more).await.expect("minutes are written");
+    second.write_minutes(OTHER_NODE, 1..=1, more).await.expect("minutes are written");
     assert!(!store.write_rollups(before, &rows).await.expect("it can be tried"));
     store.summed_up(before).await.expect("it can be tried");
     assert!(rollups(store, Resolution::Hour, home).await.is_empty());

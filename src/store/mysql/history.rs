@@ -35,7 +35,7 @@ impl History for MysqlStore {
         &self,
         node: Uuid,
         batches: RangeInclusive<u64>,
-        minutes: &[HistoryMinute],
+        minutes: Vec<HistoryMinute>,
     ) -> Result<(), StoreError> {
         let mut connection = self.connection().await?;
         let number = number(&mut connection, node).await.map_err(error::store)?;
@@ -46,7 +46,7 @@ impl History for MysqlStore {
         if !claim.map_err(error::store)?.is_new()? {
             return transaction.rollback().await.map_err(error::store);
         }
-        write_minutes(&mut transaction, number, through, minutes).await.map_err(error::store)?;
+        write_minutes(&mut transaction, number, through, &minutes).await.map_err(error::store)?;
         transaction.commit().await.map_err(error::store)
     }
 
@@ -218,7 +218,7 @@ async fn write_minutes(
         transaction.exec_drop(insert, minutes.iter().flat_map(row).collect::<Vec<_>>()).await?;
         let row = |minute: &&HistoryMinute| {
             let period = Period { resolution: Resolution::Minute, start: minute.start };
-            rollup_row(period, minute.target, node, count(part), &minute.rollup)
+            rollup_row(period, minute.target, node, count(part), &minute.rollup())
         };
         write_rollups(transaction, "INSERT", minutes.len(), minutes.iter().flat_map(row).collect()).await?;
     }

@@ -58,9 +58,8 @@ impl History for SqliteStore {
         &self,
         node: Uuid,
         batches: RangeInclusive<u64>,
-        minutes: &[HistoryMinute],
+        minutes: Vec<HistoryMinute>,
     ) -> Result<(), StoreError> {
-        let minutes = minutes.to_vec();
         self.run(move |connection| {
             let transaction = begin(connection).map_err(error::store)?;
             let node = number(&transaction, node).map_err(error::store)?;
@@ -203,7 +202,7 @@ fn write_minutes(
         let period = Period { resolution: Resolution::Minute, start: minute.start };
         let pack = pack::pack(minute.start, &minute.results);
         insert.execute((minute.start.unix_timestamp(), count(minute.target.0), node, count(part), pack))?;
-        write_rollup(transaction, period, minute.target, node, count(part), &minute.rollup)?;
+        write_rollup(transaction, period, minute.target, node, count(part), &minute.rollup())?;
     }
     record::hours(minutes).into_iter().try_for_each(|period| mark(transaction, period))
 }
