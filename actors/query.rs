@@ -1,18 +1,39 @@
 //! Questions that one actor asks another.
 
-use std::sync::Arc;
-
 use actix::prelude::*;
 
 use crate::{
-    domain::{NotifierRow, Parcel, TargetRow},
-    port::{JournalError, Progress, StoreError},
+    domain::{NotifierRow, Parcel, TargetId, TargetRow},
+    port::{JournalError, Progress, Revision, StoreError},
 };
 
-/// What stands in the database?
-#[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "Result<Arc<Rows>, StoreError>")]
-pub struct LoadRows;
+/// What stands in the database? Who knows the targets of a revision is not told them again while it is the current one.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<Loaded, StoreError>")]
+pub struct LoadRows {
+    /// Which targets are known.
+    pub known: Option<Revision>,
+}
+
+/// The answer to [`LoadRows`].
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// Which targets there are.
+    pub revision: Revision,
+    /// They; `None` where they are known.
+    pub targets: Option<Targets>,
+    /// Every notifier.
+    pub notifiers: Vec<NotifierRow>,
+}
+
+/// The targets as they stand in the database, with all that has happened.
+#[derive(Clone, Debug)]
+pub struct Targets {
+    /// Every one, by id.
+    pub rows: Vec<TargetRow>,
+    /// Those whose counters somebody reset since they were read last.
+    pub reset: Vec<TargetId>,
+}
 
 /// Which notifications have not come to their end? Of each notifier the oldest `most`, in order.
 #[derive(Clone, Copy, Debug, Message)]

@@ -132,11 +132,6 @@ impl Memory {
         before.is_some_and(|before| due > before)
     }
 
-    /// The counters.
-    pub fn tally(&self) -> Tally {
-        self.tally
-    }
-
     /// The last results.
     pub fn evidence(&self) -> &Evidence {
         &self.evidence

@@ -8,9 +8,9 @@ use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 
 use super::{GetPersistence, ListRows, Persistence, Persister, ahead::bring_up_to_date};
 use crate::{
-    domain::{Parcel, Status},
+    domain::{NotifierRow, Parcel, Status, TargetId, TargetRow},
     port::{JournalError, Progress, Store, StoreError, within_deadline},
-    query::{GetProgress, LoadRows, LoadUndelivered, Rows},
+    query::{GetProgress, LoadRows, LoadUndelivered, Loaded, Rows, Targets},
 };
 
 impl Persister {
@@ -58,28 +58,64 @@ impl Handler<LoadUndelivered> for Persister {
 }
 
 impl Handler<LoadRows> for Persister {
-    type Result = ResponseActFuture<Self, Result<Arc<Rows>, StoreError>>;
+    type Result = ResponseActFuture<Self, Result<Loaded, StoreError>>;
 
-    fn handle(&mut self, _: LoadRows, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, LoadRows { known }: LoadRows, _: &mut Context<Self>) -> Self::Result {
         let mut looked = self.looked.subscribe();
         let (store, turn) = (self.store.clone(), self.turn.clone());
+        let known = known.filter(|_| self.rows.is_some());
         let read = async move {
             // A persister that is gone ends the daemon.
             looked.wait_for(|looked| *looked).await.ok();
-            read(store, turn).await
+            // Before the rows, so that these are not older.
+            let revision = within_deadline(store.revision()).await?;
+            if known.as_ref() == Some(&revision) {
+                let notifiers = within_deadline(store.load_notifiers()).await?;
+                return Ok((revision, Read::Notifiers(notifiers)));
+            }
+            let (rows, turn) = read(store, turn).await;
+            Ok((revision, Read::All(rows?, turn)))
         };
-        Box::pin(read.into_actor(self).map(|(rows, _turn), actor, _| {
-            actor.reading.saw(&rows);
-            let rows = rows?;
+        Box::pin(read.into_actor(self).map(|read: Result<_, StoreError>, actor, _| {
+            actor.reading.saw(&read);
+            let (revision, read) = read?;
             if actor.progress.is_none() {
                 // Old states would be taken for new ones.
                 return Err(StoreError::Unavailable("the journal was not looked through yet".into()));
             }
-            let current = Arc::new(actor.with_news(rows.clone()));
-            actor.rows = Some(Arc::new(rows));
-            Ok(current)
+            match read {
+                Read::Notifiers(notifiers) => {
+                    if let Some(rows) = &mut actor.rows {
+                        rows.notifiers.clone_from(&notifiers);
+                    }
+                    Ok(Loaded { revision, targets: None, notifiers })
+                }
+                Read::All(rows, _turn) => {
+                    let reset =
+                        actor.rows.as_ref().map(|known| reset_since(known, &rows)).unwrap_or_default();
+                    let current = actor.with_news(rows.clone());
+                    actor.rows = Some(rows);
+                    let targets = Targets { rows: current.targets, reset };
+                    Ok(Loaded { revision, targets: Some(targets), notifiers: current.notifiers })
+                }
+            }
         }))
     }
+}
+
+/// The targets whose counters are behind what this daemon wrote, or read before.
+fn reset_since(known: &Rows, read: &Rows) -> Vec<TargetId> {
+    let was_reset = |row: &&TargetRow| {
+        let before = known.targets.binary_search_by_key(&row.id, |known| known.id);
+        before.is_ok_and(|at| row.state.tally.was_reset_since(&known.targets[at].state.tally))
+    };
+    read.targets.iter().filter(was_reset).map(|row| row.id).collect()
+}
+
+/// What was read for a [`LoadRows`].
+enum Read {
+    Notifiers(Vec<NotifierRow>),
+    All(Rows, OwnedRwLockReadGuard<()>),
 }
 
 impl Handler<ListRows> for Persister {
@@ -87,12 +123,12 @@ impl Handler<ListRows> for Persister {
 
     fn handle(&mut self, _: ListRows, _: &mut Context<Self>) -> Self::Result {
         if let (Some(_), Some(rows)) = (self.reading.away(), &self.rows) {
-            let rows = self.with_news(Rows::clone(rows));
+            let rows = self.with_news(rows.clone());
             return Box::pin(async move { Ok(rows) }.into_actor(self));
         }
         let read = read(self.store.clone(), self.turn.clone()).into_actor(self);
         Box::pin(read.map(|(rows, _turn), actor, _| match (rows, &actor.rows) {
-            (Err(StoreError::Unavailable(_)), Some(known)) => Ok(actor.with_news(Rows::clone(known))),
+            (Err(StoreError::Unavailable(_)), Some(known)) => Ok(actor.with_news(known.clone())),
             (rows, _) => rows.map(|rows| actor.with_news(rows)),
         }))
     }

@@ -1,7 +1,5 @@
 //! The way into the database, which follows the journal.
 
-use std::sync::Arc;
-
 use actix::prelude::*;
 use log::error;
 
@@ -94,7 +92,7 @@ impl Persister {
             self.drop_results(lost as u64);
             self.progress.iter_mut().for_each(|progress| progress.rows = packet.through);
             if let Some(rows) = &mut self.rows {
-                bring_up_to_date(Arc::make_mut(rows), &packet.batch);
+                bring_up_to_date(rows, &packet.batch);
             }
         }
         // What the journal did not take, the database may have now.

@@ -117,7 +117,7 @@ pub struct Persister {
     journal_state: Appended,
     results_dropped: u64,
     /// The rows as last read or written, if they were ever read.
-    rows: Option<Arc<Rows>>,
+    rows: Option<Rows>,
     /// Gathers until the journal takes it.
     pending: Batch,
     /// Counts the pending batches: what waits for a ticket waits for its batch to be durable.
@@ -323,7 +323,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::{Cause, DeliveryState, Incident, Outcome, Parcel, Status, TargetId},
+        domain::{Cause, DeliveryState, Incident, Outcome, Parcel, Status, TargetId, TargetRow},
         port::StoreError,
         query::{LoadRows, LoadUndelivered},
         testing::{
@@ -380,8 +380,9 @@ mod tests {
             self.persister.send(event(Outcome::fail(Cause::Connect, "refused"), Some(edge))).await.unwrap();
         }
 
-        async fn load(&self) -> Result<Arc<Rows>, StoreError> {
-            self.persister.send(LoadRows).await.unwrap()
+        async fn load(&self) -> Result<Vec<TargetRow>, StoreError> {
+            let loaded = self.persister.send(LoadRows { known: None }).await.unwrap()?;
+            Ok(loaded.targets.unwrap().rows)
         }
 
         /// The passes in the database.
@@ -476,7 +477,20 @@ mod tests {
         // The database could be read, and how far it has followed is not known yet.
         assert!(next.load().await.is_err());
         sleep(Duration::from_secs(10)).await;
-        assert_eq!(next.load().await.unwrap().targets[0].state.tally.pass_count, 1);
+        assert_eq!(next.load().await.unwrap()[0].state.tally.pass_count, 1);
+    }
+
+    #[actix::test]
+    async fn targets_that_are_known_are_not_told_again_but_the_notifiers_are() {
+        let house = house().await;
+        let load = async |known| house.persister.send(LoadRows { known }).await.unwrap().unwrap();
+        let first = load(None).await;
+        let again = load(Some(first.revision.clone())).await;
+        assert!(again.targets.is_none() && again.revision == first.revision);
+        house.store.put_notifier(notifier_row(2, "boss"));
+        assert_eq!(load(Some(first.revision.clone())).await.notifiers.len(), 2);
+        house.store.put_target(target_row(2, "work"));
+        assert_eq!(load(Some(first.revision)).await.targets.unwrap().rows.len(), 2);
     }
 
     #[actix::test]
@@ -560,7 +574,7 @@ mod tests {
         let mut shown = 0;
         for _ in 0..200 {
             house.pass().await;
-            let now = house.load().await.unwrap().targets[0].state.tally.pass_count;
+            let now = house.load().await.unwrap()[0].state.tally.pass_count;
             assert!(now > shown, "{now} after {shown}");
             shown = now;
         }

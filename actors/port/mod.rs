@@ -16,4 +16,4 @@ pub use history::{
 pub use journal::{Appended, Journal, JournalError};
 pub use prober::{Prober, ProberBuilder, ProberFactory, Tracer, plan_probe};
 pub use sink::{Receipt, Sink, SinkBuilder, SinkError, SinkFactory, plan_sink};
-pub use store::{Packet, Progress, Store, StoreError};
+pub use store::{Packet, Progress, Revision, Store, StoreError};

@@ -18,6 +18,9 @@ pub trait Store: History + Send + Sync {
     /// The name of the backend: `sqlite`, `mysql`.
     fn backend(&self) -> &'static str;
 
+    /// Stands for the definitions of all targets as they are now.
+    async fn revision(&self) -> Result<Revision, StoreError>;
+
     /// Every target, by id, with the incident that goes on.
     async fn load_targets(&self) -> Result<Vec<TargetRow>, StoreError>;
 
@@ -62,6 +65,13 @@ pub trait Store: History + Send + Sync {
     /// Deletes a notifier.
     async fn delete_notifier(&self, id: NotifierId) -> Result<(), StoreError>;
 }
+
+/// The definitions of all targets, in brief: it costs far less than to read them.
+///
+/// Another one stands for other definitions, or for counters that somebody else wrote. The same one hardly ever stands
+/// for others: who goes by it reads the rows themselves now and then.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Revision(pub String);
 
 /// Some batches of one journal, merged into one.
 #[derive(Clone, Debug)]

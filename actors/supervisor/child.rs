@@ -11,7 +11,7 @@ use super::{
     budget::{Budget, DEATHS, WINDOW},
 };
 use crate::{
-    domain::{Cause, Outcome, Slots, TargetDefinition, TargetId, TargetRow, TargetState},
+    domain::{Cause, Outcome, Slots, Tally, TargetDefinition, TargetId, TargetRow},
     event::ProbeCompleted,
     lifecycle::{ChildExited, Stop},
     port::plan_probe,
@@ -30,8 +30,8 @@ pub(super) struct Child {
     pub first_within: Duration,
     pub budget: Budget,
     pub state: ChildState,
-    /// What the database said of it at the last scan.
-    stored: Memory,
+    /// What the database said of it when it was last read.
+    pub stored: Memory,
     /// Whether it was silent when it was last looked at.
     silent: bool,
 }
@@ -120,6 +120,11 @@ impl Child {
         std::mem::replace(&mut self.silent, silent) && silent
     }
 
+    /// Whether it was silent at the last look.
+    pub fn seems_silent(&self) -> bool {
+        self.silent
+    }
+
     /// Waits no longer for the end of a silent life. What it knew is lost, but for what was written.
     pub fn give_up(&mut self) {
         // Should its thread ever go on, there would be two of it.
@@ -127,15 +132,12 @@ impl Child {
         self.memory = self.stored.clone();
     }
 
-    /// Takes in what the database says, and goes on from the counters of the row if somebody reset them.
-    pub fn follow(&mut self, state: &TargetState) {
-        if state.tally.was_reset_since(&self.stored.tally())
-            && let ChildState::Running { addr, .. } = &self.state
-        {
+    /// Goes on from the counters of its row, which somebody reset.
+    pub fn recount(&self, tally: Tally) {
+        if let ChildState::Running { addr, .. } = &self.state {
             #[expect(clippy::disallowed_methods, reason = "at most one a scan")]
-            addr.do_send(Recount(state.tally));
+            addr.do_send(Recount(tally));
         }
-        self.stored = Memory::stored(state);
     }
 
     /// What is told of a child that died too often.

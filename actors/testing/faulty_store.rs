@@ -13,8 +13,8 @@ use crate::{
         TargetDefinition, TargetId, TargetRow,
     },
     port::{
-        History, IncidentRow, Kept, NotificationFilter, NotificationRow, Packet, Progress, RollupRow, Stale,
-        Store, StoreError, Targets,
+        History, IncidentRow, Kept, NotificationFilter, NotificationRow, Packet, Progress, Revision,
+        RollupRow, Stale, Store, StoreError, Targets,
     },
 };
 
@@ -85,6 +85,10 @@ fn away() -> StoreError {
 impl Store for FaultyStore {
     fn backend(&self) -> &'static str {
         self.inner.backend()
+    }
+
+    async fn revision(&self) -> Result<Revision, StoreError> {
+        self.call(self.inner.revision()).await
     }
 
     async fn load_targets(&self) -> Result<Vec<TargetRow>, StoreError> {

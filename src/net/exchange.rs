@@ -1,6 +1,6 @@
 //! One request and its answer.
 
-use std::{net::SocketAddr, rc::Rc};
+use std::{net::SocketAddr, rc::Rc, sync::Arc};
 
 use actix_http::{
     Method, RequestHead, StatusCode, Uri,
@@ -35,7 +35,7 @@ pub struct Client {
 /// What is sent; cheap to clone.
 #[derive(Clone)]
 pub struct Request {
-    pub(super) endpoint: Rc<Endpoint>,
+    pub(super) endpoint: Arc<Endpoint>,
     pub(super) head: Rc<RequestHead>,
     /// Headers of this copy alone, which replace those of the head.
     pub(super) extra: Option<HeaderMap>,
@@ -57,7 +57,7 @@ pub struct Answer {
     pub(super) phrase: String,
     pub(super) incoming: Incoming,
     /// Who keeps the connection, and as one to where.
-    pub(super) home: Option<(Rc<Keeper>, Rc<Endpoint>)>,
+    pub(super) home: Option<(Rc<Keeper>, Arc<Endpoint>)>,
 }
 
 /// The body of an answer, as it comes.
@@ -69,7 +69,8 @@ pub(super) enum Incoming {
 impl Request {
     /// A request over a connection that closes after it. `Host` comes from the endpoint, unless `headers`
     /// has it.
-    pub fn new(endpoint: Endpoint, method: Method, headers: HeaderMap, body: Bytes) -> Self {
+    pub fn new(endpoint: impl Into<Arc<Endpoint>>, method: Method, headers: HeaderMap, body: Bytes) -> Self {
+        let endpoint = endpoint.into();
         let mut head = RequestHead::default();
         head.method = method;
         head.uri = endpoint.target.clone();
@@ -77,7 +78,7 @@ impl Request {
         if !head.headers.contains_key(HOST) {
             head.headers.insert(HOST, endpoint.authority.clone());
         }
-        Self { endpoint: Rc::new(endpoint), head: Rc::new(head), extra: None, body, keeper: None }
+        Self { endpoint, head: Rc::new(head), extra: None, body, keeper: None }
     }
 
     /// The same over a connection that `keeper` has, or gets.

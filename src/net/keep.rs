@@ -1,6 +1,6 @@
 //! Connections that are kept for the next exchange.
 
-use std::{cell::RefCell, net::SocketAddr, rc::Rc};
+use std::{cell::RefCell, net::SocketAddr, rc::Rc, sync::Arc};
 
 use url::Origin;
 
@@ -78,7 +78,7 @@ impl Line {
     /// Sends a request, and waits for the head of its answer.
     pub(super) async fn ask(self, request: Request, progress: &mut Progress) -> Result<Answer, Unanswered> {
         let Self { peer, session, speech } = self;
-        let home = request.keeper.clone().map(|keeper| (keeper, Rc::clone(&request.endpoint)));
+        let home = request.keeper.clone().map(|keeper| (keeper, Arc::clone(&request.endpoint)));
         Ok(match speech {
             Speech::Http1(stream) => {
                 let (head, incoming) = http1::ask(stream, request, peer, progress).await?;

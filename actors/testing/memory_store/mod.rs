@@ -16,7 +16,7 @@ use crate::{
         Batch, NotificationNews, NotifierDefinition, NotifierId, NotifierRow, Period, RawResult, Rollup,
         TargetDefinition, TargetId, TargetNews, TargetRow, TargetState, text,
     },
-    port::{IncidentRow, NotificationRow, Packet, Progress, Stale, Store, StoreError},
+    port::{IncidentRow, NotificationRow, Packet, Progress, Revision, Stale, Store, StoreError},
 };
 
 /// The entries that a step of a purge deletes.
@@ -33,6 +33,8 @@ struct Tables {
     targets: BTreeMap<TargetId, TargetRow>,
     notifiers: BTreeMap<NotifierId, NotifierRow>,
     last_id: u64,
+    /// Counts what was done to definitions, and what operators did to anything of a target.
+    revision: u64,
     refused: BTreeSet<TargetId>,
     progress: HashMap<Uuid, Progress>,
     incidents: BTreeMap<(TargetId, u64), IncidentRow>,
@@ -46,19 +48,25 @@ struct Tables {
 impl MemoryStore {
     /// Inserts or replaces a target.
     pub fn put_target(&self, row: TargetRow) {
-        let mut tables = self.lock();
+        let mut tables = self.change();
         tables.last_id = tables.last_id.max(row.id.0);
         tables.targets.insert(row.id, row);
     }
 
     /// Edits a target. Panics if there is none.
     pub fn edit_target(&self, id: TargetId, edit: impl FnOnce(&mut TargetRow)) {
+        self.lock().revision += 1;
+        self.edit_unnoticed(id, edit);
+    }
+
+    /// Edits a target in a way that leaves the revision as it is. Panics if there is none.
+    pub fn edit_unnoticed(&self, id: TargetId, edit: impl FnOnce(&mut TargetRow)) {
         edit(self.lock().targets.get_mut(&id).expect("a target is added before it is edited"));
     }
 
     /// Removes a target, if there is one.
     pub fn remove_target(&self, id: TargetId) {
-        self.lock().targets.remove(&id);
+        self.change().targets.remove(&id);
     }
 
     /// Has all news of a target refused from now on, as a trigger may.
@@ -76,6 +84,13 @@ impl MemoryStore {
     /// A target as it stands. Panics if there is none.
     pub fn target(&self, id: TargetId) -> TargetRow {
         self.lock().targets[&id].clone()
+    }
+
+    /// Changes a definition.
+    fn change(&self) -> MutexGuard<'_, Tables> {
+        let mut tables = self.lock();
+        tables.revision += 1;
+        tables
     }
 
     fn lock(&self) -> MutexGuard<'_, Tables> {
@@ -192,6 +207,10 @@ impl Store for MemoryStore {
         "memory"
     }
 
+    async fn revision(&self) -> Result<Revision, StoreError> {
+        Ok(Revision(self.lock().revision.to_string()))
+    }
+
     async fn load_targets(&self) -> Result<Vec<TargetRow>, StoreError> {
         Ok(self.lock().targets.values().cloned().collect())
     }
@@ -214,7 +233,7 @@ impl Store for MemoryStore {
     }
 
     async fn add_target(&self, definition: &TargetDefinition) -> Result<TargetId, StoreError> {
-        let mut tables = self.lock();
+        let mut tables = self.change();
         if tables.targets.values().any(|row| row.definition.name == definition.name) {
             return Err(StoreError::Conflict);
         }
@@ -225,17 +244,17 @@ impl Store for MemoryStore {
     }
 
     async fn update_target(&self, id: TargetId, definition: &TargetDefinition) -> Result<(), StoreError> {
-        self.lock().target(id)?.definition = definition.clone();
+        self.change().target(id)?.definition = definition.clone();
         Ok(())
     }
 
     async fn enable_target(&self, id: TargetId, enabled: bool) -> Result<(), StoreError> {
-        self.lock().target(id)?.definition.enabled = enabled;
+        self.change().target(id)?.definition.enabled = enabled;
         Ok(())
     }
 
     async fn delete_target(&self, id: TargetId) -> Result<(), StoreError> {
-        let mut tables = self.lock();
+        let mut tables = self.change();
         tables.incidents.retain(|(target, _), _| *target != id);
         tables.minutes.retain(|(_, target), _| *target != id);
         tables.rollups.retain(|(_, target), _| *target != id);

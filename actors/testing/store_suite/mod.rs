@@ -66,6 +66,7 @@ macro_rules! store_contract {
                 of_two_who_add_one_name_at_once_one_is_refused
                 an_id_is_never_given_twice
                 rows_are_enabled_disabled_and_deleted
+                another_definition_makes_another_revision
                 a_definition_is_replaced_and_nothing_else
                 what_is_not_there_is_not_found
                 a_write_adds_to_the_counters

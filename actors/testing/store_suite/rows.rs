@@ -1,12 +1,14 @@
 //! What is guaranteed of rows as operators know them.
 
+use std::sync::Arc;
+
 use super::{
     Subject,
     given::{add_notifier, add_target, failed, notifiers, only, targets, write},
 };
 use crate::{
     domain::{NotifierDefinition, NotifierId, Secret, TargetDefinition, TargetId, TargetState},
-    port::StoreError,
+    port::{Revision, Store, StoreError},
 };
 
 /// A row inserted with its name and URL alone is a target, and likewise a notifier.
@@ -178,4 +180,38 @@ pub async fn what_is_not_there_is_not_found(Subject { store, .. }: &Subject) {
     ] {
         assert!(matches!(done, Err(StoreError::NotFound)), "{done:?}");
     }
+}
+
+/// Whoever changes a definition, and in whatever way, makes another revision; results make none.
+pub async fn another_definition_makes_another_revision(Subject { store, operator }: &Subject) {
+    let mut seen = vec![revision(store).await];
+    operator.insert_target("home", "https://example.org/").await;
+    seen.push(revision(store).await);
+    let id = only(targets(store).await).id;
+    operator.set_url(id, "https://example.org/login").await;
+    seen.push(revision(store).await);
+    let other = add_target(store, "other").await;
+    seen.push(revision(store).await);
+    store.enable_target(other, false).await.expect("it is there");
+    seen.push(revision(store).await);
+    store.enable_target(id, false).await.expect("it is there");
+    seen.push(revision(store).await);
+    let definition =
+        TargetDefinition { frequency: 7, ..TargetDefinition::new("other", "https://example.org/") };
+    store.update_target(other, &definition).await.expect("it is there");
+    seen.push(revision(store).await);
+    store.delete_target(other).await.expect("it is there");
+    seen.push(revision(store).await);
+    operator.delete_target(id).await;
+    seen.push(revision(store).await);
+    assert!(seen.windows(2).all(|pair| pair[0] != pair[1]), "{seen:?}");
+
+    let id = add_target(store, "home").await;
+    let before = revision(store).await;
+    write(store, 1, [(id, failed("connection refused"))]).await;
+    assert_eq!(revision(store).await, before);
+}
+
+async fn revision(store: &Arc<dyn Store>) -> Revision {
+    store.revision().await.expect("it can be read")
 }

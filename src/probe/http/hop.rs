@@ -1,5 +1,7 @@
 //! Where a probe goes, and where a redirect sends it.
 
+use std::sync::Arc;
+
 use actix_http::{
     Method, StatusCode,
     header::{HeaderMap, HeaderName, LOCATION},
@@ -20,7 +22,7 @@ pub(super) fn is_harmless(name: &HeaderName) -> bool {
 /// One request of a probe: the first, or one that a redirect led to.
 #[derive(Clone)]
 pub(super) struct Hop {
-    pub(super) endpoint: Endpoint,
+    pub(super) endpoint: Arc<Endpoint>,
     pub(super) method: Method,
     /// Whether the row's body is sent.
     pub(super) with_body: bool,
@@ -56,7 +58,7 @@ impl Hop {
             error => lost(&shown(&url), error.to_string()),
         })?;
         Ok(Some(Self {
-            endpoint,
+            endpoint: Arc::new(endpoint),
             method: if rewrites { Method::GET } else { self.method.clone() },
             with_body: self.with_body && !rewrites,
             at_home: self.at_home && self.endpoint.url().origin() == url.origin(),
@@ -64,7 +66,7 @@ impl Hop {
     }
 
     /// The first hop, to the URL of the row.
-    pub(super) fn first(endpoint: Endpoint, method: Method) -> Self {
+    pub(super) fn first(endpoint: Arc<Endpoint>, method: Method) -> Self {
         Self { endpoint, method, with_body: true, at_home: true }
     }
 
@@ -94,7 +96,7 @@ mod tests {
     const HOME: &str = "https://home.example/a/b?c=d";
 
     fn first(method: Method) -> Hop {
-        Hop::first(Endpoint::parse(HOME).unwrap(), method)
+        Hop::first(Arc::new(Endpoint::parse(HOME).unwrap()), method)
     }
 
     fn redirect(hop: &Hop, status: u16, location: &str) -> Result<Option<Hop>, LostError> {

@@ -60,8 +60,6 @@ pub(super) fn prepare(
 
 /// A row made ready, on the thread where it is probed.
 struct Probe {
-    /// Where it begins, if that is known beforehand, and with which request.
-    first: Option<(Hop, Request)>,
     secrets: Secrets,
     /// Has the connections from the probe before, where they are used again.
     keeper: Option<Rc<Keeper>>,
@@ -92,7 +90,7 @@ impl Sight<'_> {
 
 impl Look for Probe {
     fn opening(&self, url: &str) -> String {
-        match &self.first {
+        match self.config.first_hop() {
             Some(_) => format!("Connecting to {url} ...."),
             None => format!("Looking up {url} in the catalogue ...."),
         }
@@ -115,8 +113,7 @@ impl Look for Probe {
 impl Probe {
     fn new(config: Config) -> Self {
         let keeper = config.options.reuses.then(Rc::default);
-        let first = config.first_hop().map(|hop| (hop.clone(), request(&config, keeper.as_ref(), &hop)));
-        Self { first, secrets: config.secrets(), keeper, config }
+        Self { secrets: config.secrets(), keeper, config }
     }
 
     /// Looks, and judges what is found in the order in which it is found.
@@ -155,11 +152,11 @@ impl Probe {
 
     /// Asks, and goes where redirects lead as far as the row wants it.
     async fn follow(&self, sight: &mut Sight<'_>) -> Result<Answer, Failure> {
-        let (mut hop, first) = match &self.first {
-            Some(first) => first.clone(),
+        let mut hop = match self.config.first_hop() {
+            Some(hop) => hop,
             None => self.locate(sight).await?,
         };
-        let mut answer = self.ask(&first, true, sight).await?;
+        let mut answer = self.ask(self.request(&hop), true, sight).await?;
         if self.config.options.redirects == 0 {
             return Ok(answer);
         }
@@ -185,13 +182,12 @@ impl Probe {
             sight.progress.step(format!("Redirected by {} to {shown}", answer.status.as_u16()));
             answer.leave();
             hop = next;
-            let request = request(&self.config, self.keeper.as_ref(), &hop);
-            answer = self.ask(&request, hop.at_home, sight).await?;
+            answer = self.ask(self.request(&hop), hop.at_home, sight).await?;
         }
     }
 
     /// Finds where a target is whose URL is a path.
-    async fn locate(&self, sight: &mut Sight<'_>) -> Result<(Hop, Request), Failure> {
+    async fn locate(&self, sight: &mut Sight<'_>) -> Result<Hop, Failure> {
         let locator = self.config.auth.locator().expect("a row whose url is a path has a locator");
         let timeout = self.config.timeout;
         let deadline = sight.progress.begun() + timeout;
@@ -204,17 +200,25 @@ impl Probe {
         if !misfits.is_empty() {
             return Err((Cause::Config, format!("{}, and not that of the catalogue", Fault::join(&misfits))));
         }
-        let request = request(&self.config, self.keeper.as_ref(), &hop);
-        Ok((hop, request))
+        Ok(hop)
+    }
+
+    /// The request of a hop, but for its credentials.
+    fn request(&self, hop: &Hop) -> Request {
+        let request = self.config.request(hop);
+        match &self.keeper {
+            Some(keeper) => request.kept_by(keeper),
+            None => request,
+        }
     }
 
     /// Asks with the row's credentials where it is `at_home`, and, once a probe, again where they are worth
     /// another try.
-    async fn ask(&self, request: &Request, at_home: bool, sight: &mut Sight<'_>) -> Result<Answer, Failure> {
+    async fn ask(&self, request: Request, at_home: bool, sight: &mut Sight<'_>) -> Result<Answer, Failure> {
         if !at_home {
-            return self.send(request.clone(), sight).await;
+            return self.send(request, sight).await;
         }
-        let answer = self.send(self.authorize(request, sight).await?, sight).await?;
+        let answer = self.send(self.authorize(&request, sight).await?, sight).await?;
         if answer.status != StatusCode::UNAUTHORIZED || std::mem::replace(&mut sight.refused, true) {
             return Ok(answer);
         }
@@ -222,7 +226,7 @@ impl Probe {
             return Ok(answer);
         }
         answer.leave();
-        self.send(self.authorize(request, sight).await?, sight).await
+        self.send(self.authorize(&request, sight).await?, sight).await
     }
 
     async fn authorize(&self, request: &Request, sight: &mut Sight<'_>) -> Result<Request, Failure> {
@@ -255,14 +259,6 @@ impl Probe {
 
     fn slow(&self, progress: &Progress) -> Option<String> {
         self.config.options.limits.slow(progress.elapsed())
-    }
-}
-
-fn request(config: &Config, keeper: Option<&Rc<Keeper>>, hop: &Hop) -> Request {
-    let request = config.request(hop);
-    match keeper {
-        Some(keeper) => request.kept_by(keeper),
-        None => request,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Where the target of a row is: at a URL, or below one that a catalogue gives.
 
+use std::sync::Arc;
+
 use skypunch_actors::domain::Fault;
 use url::Url;
 
@@ -11,7 +13,7 @@ use crate::{
 /// The column `url`.
 pub(super) enum Site {
     /// A URL.
-    Url(Endpoint),
+    Url(Arc<Endpoint>),
     /// A path, with its query, to be appended to a URL.
     Path(String),
 }
@@ -20,7 +22,7 @@ impl Site {
     /// Reads the column.
     pub(super) fn read(url: &str) -> Result<Self, Fault> {
         if !url.starts_with('/') {
-            return Endpoint::parse(url).map(Self::Url).map_err(|error| fault(&error));
+            return Endpoint::parse(url).map(Arc::new).map(Self::Url).map_err(|error| fault(&error));
         }
         // A path is right if it is right below any host.
         Endpoint::parse(&format!("http://host{url}")).map_err(|error| fault(&error))?;
@@ -42,10 +44,10 @@ impl Site {
     }
 
     /// The path of this site below a URL, which has neither query nor fragment.
-    pub(super) fn below(&self, above: &Url) -> Result<Endpoint, Fault> {
+    pub(super) fn below(&self, above: &Url) -> Result<Arc<Endpoint>, Fault> {
         let Self::Path(path) = self else { unreachable!("a URL stands by itself") };
         let url = format!("{}{path}", above.as_str().trim_end_matches('/'));
-        Endpoint::parse(&url).map_err(|error| fault(&error))
+        Endpoint::parse(&url).map(Arc::new).map_err(|error| fault(&error))
     }
 }
 

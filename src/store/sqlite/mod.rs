@@ -12,7 +12,11 @@ mod migrate;
 mod node;
 mod write;
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use rusqlite::{
@@ -21,7 +25,7 @@ use rusqlite::{
 };
 use skypunch_actors::{
     domain::{NotifierDefinition, NotifierId, NotifierRow, Secret, TargetDefinition, TargetId, TargetRow},
-    port::{Packet, Progress, Store, StoreError},
+    port::{Packet, Progress, Revision, Store, StoreError},
 };
 use uuid::Uuid;
 
@@ -62,6 +66,8 @@ const UPDATE_NOTIFIER: &str = "
 /// A store in one file.
 pub(super) struct SqliteStore {
     thread: OwnThread<Connection>,
+    /// Counts what this connection did to definitions.
+    changes: AtomicU64,
 }
 
 impl SqliteStore {
@@ -70,7 +76,7 @@ impl SqliteStore {
         let path = path.to_owned();
         let (thread, ()) =
             OwnThread::start("sqlite", move || Ok::<_, OpenError>((connect::open(&path)?, ()))).await?;
-        Ok(Self { thread })
+        Ok(Self { thread, changes: AtomicU64::new(0) })
     }
 
     /// Runs `work` on the thread that owns the connection: SQLite blocks, the actors must not.
@@ -81,9 +87,18 @@ impl SqliteStore {
         self.thread.run(work).await.map_err(|ended| StoreError::Unavailable(ended.into()))?
     }
 
+    /// Runs `work`, which may change a definition, even where nobody waits for its end.
+    async fn define<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.changes.fetch_add(1, Ordering::Relaxed);
+        self.run(work).await
+    }
+
     /// Adds a row, unless its name is taken.
     async fn add(&self, sql: &'static str, values: Vec<Value>) -> Result<u64, StoreError> {
-        self.run(move |connection| {
+        self.define(move |connection| {
             let added =
                 connection.prepare_cached(sql).and_then(|mut add| add.execute(params_from_iter(values)));
             match added.map_err(error::store)? {
@@ -97,7 +112,7 @@ impl SqliteStore {
     /// Runs a statement that is about the row of that id, which is the last of its values.
     async fn change(&self, sql: &'static str, mut values: Vec<Value>, id: u64) -> Result<(), StoreError> {
         values.push(row::count(id).into());
-        self.run(move |connection| {
+        self.define(move |connection| {
             let changed = connection
                 .prepare_cached(sql)
                 .and_then(|mut change| change.execute(params_from_iter(values)));
@@ -111,6 +126,15 @@ impl SqliteStore {
 impl Store for SqliteStore {
     fn backend(&self) -> &'static str {
         "sqlite"
+    }
+
+    async fn revision(&self) -> Result<Revision, StoreError> {
+        let changes = self.changes.load(Ordering::Relaxed);
+        // Another one whenever somebody else has written to the file.
+        let others = |connection: &mut Connection| {
+            connection.query_row("PRAGMA data_version", (), |row| row.get::<_, i64>(0)).map_err(error::store)
+        };
+        Ok(Revision(format!("{changes} {}", self.run(others).await?)))
     }
 
     async fn load_targets(&self) -> Result<Vec<TargetRow>, StoreError> {
@@ -153,8 +177,10 @@ impl Store for SqliteStore {
             };
             while self.run(some).await? >= PURGE_ROWS {}
         }
-        self.run(move |connection| write::delete_target(connection, id).map_err(error::store).and_then(found))
-            .await
+        let delete = move |connection: &mut Connection| {
+            write::delete_target(connection, id).map_err(error::store).and_then(found)
+        };
+        self.define(delete).await
     }
 
     async fn add_notifier(&self, definition: &NotifierDefinition) -> Result<NotifierId, StoreError> {
