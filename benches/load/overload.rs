@@ -121,7 +121,8 @@ fn pieces(span: Span) -> impl Iterator<Item = Span> {
 fn recovery<'a>(visits: impl Iterator<Item = &'a Visits>, relief: Span, period: f64) -> Option<f64> {
     let mut recovered = relief.from;
     for visits in visits {
-        let mut last = relief.from;
+        let before = visits.partition_point(|visit| seconds(*visit) < relief.from);
+        let mut last = before.checked_sub(1).map_or(relief.from, |n| seconds(visits[n]));
         for at in relief.within(visits).iter().copied().map(seconds) {
             if at - last > 1.5 * period {
                 recovered = recovered.max(at);
