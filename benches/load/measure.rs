@@ -44,6 +44,7 @@ pub async fn measure(scenario: Scenario, bare: Option<Command>) -> Result<Report
         load_average: [load_before, load_average()],
         cpu_ratio: bare.as_ref().map(|bare| daemon.cpu_ms_per_probe / bare.cpu_ms_per_probe),
         all_probed_after_s: all_probed(&scenario, visits).map(|at| at - spawned),
+        lateness_drift_ms: work.drift(&scenario, visits),
         threads_cpu_ms_per_probe: of_threads.collect(),
         database: Storage {
             cpu_ms_per_result: database_cpu_s.map(per_probe),

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    arrivals::{Arrivals, Visits},
+    arrivals::{Arrivals, Spread, Visits},
     database::Row,
     overload::Overload,
     plan::Plan,
@@ -27,6 +27,8 @@ pub struct Report {
     pub cpu_ratio: Option<f64>,
     /// From the start of `run` until every target was probed once; `None` if one was not.
     pub all_probed_after_s: Option<f64>,
+    /// Of a long measurement.
+    pub lateness_drift_ms: Option<Drift>,
     /// CPU time a probe of the daemon's threads, by their names.
     pub threads_cpu_ms_per_probe: BTreeMap<String, f64>,
     pub database: Storage,
@@ -62,6 +64,13 @@ pub struct Course {
     pub start: f64,
     pub end: f64,
     pub max: f64,
+}
+
+/// How late slots were in the first tenth of the time, and in the last.
+#[derive(Debug, Serialize)]
+pub struct Drift {
+    pub first: Spread,
+    pub last: Spread,
 }
 
 /// What the database costs, of which results are written meanwhile.

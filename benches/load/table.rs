@@ -3,6 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::{
+    arrivals::Spread,
     report::{Client, Report},
     scenario::{Backend, Connection},
 };
@@ -91,6 +92,10 @@ impl Report {
             Some(seconds) => line(f, "all probed once after", format_args!("{seconds:.2} s"))?,
             None => line(f, "all probed once after", "never")?,
         }
+        if let Some(drift) = &self.lateness_drift_ms {
+            line(f, "lateness, first tenth (ms)", format_args!("{:.2}", drift.first))?;
+            line(f, "  last tenth (ms)", format_args!("{:.2}", drift.last))?;
+        }
         let mut threads: Vec<_> = self.threads_cpu_ms_per_probe.iter().collect();
         threads.sort_by(|(_, one), (_, other)| f64::total_cmp(other, one));
         let threads: Vec<String> = threads.iter().map(|(name, ms)| format!("{name} {ms:.4}")).collect();
@@ -119,7 +124,6 @@ impl Report {
             line(f, "slots of those that hang", format_args!("{probed} probed, {percent:.1} %"))?;
         }
         if let Some(told) = &self.told {
-            let after = &told.after_ms;
             line(
                 f,
                 "changes told",
@@ -130,11 +134,7 @@ impl Report {
                     told.in_excess
                 ),
             )?;
-            line(
-                f,
-                "  after (ms)",
-                format_args!("p50 {:.0}, p99 {:.0}, max {:.0}", after.p50, after.p99, after.max),
-            )?;
+            line(f, "  after (ms)", format_args!("{:.0}", told.after_ms))?;
         }
         self.of_overload(f)?;
         let integrity = &self.integrity;
@@ -172,6 +172,14 @@ impl Report {
             Some(seconds) => line(f, "  recovered after", format_args!("{seconds:.2} s")),
             None => line(f, "  recovered after", "never"),
         }
+    }
+}
+
+impl Display for Spread {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let digits = f.precision().unwrap_or(2);
+        let Self { p50, p99, max } = self;
+        write!(f, "p50 {p50:.digits$}, p99 {p99:.digits$}, max {max:.digits$}")
     }
 }
 

@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use super::{
     arrivals::{Arrivals, Span, Visits},
     process::{Threads, Usage, threads},
-    report::{Client, Course},
+    report::{Client, Course, Drift},
     scenario::Scenario,
     server::{self, Server},
 };
@@ -100,6 +100,14 @@ impl Work {
     /// The slots of some targets.
     pub fn arrivals<'a>(&self, scenario: &Scenario, visits: impl Iterator<Item = &'a Visits>) -> Arrivals {
         Arrivals::judge(visits, self.span.from, self.seconds, scenario.frequency_s)
+    }
+
+    /// How late the slots of the first and of the last tenth were, where a tenth is a minute or more.
+    pub fn drift(&self, scenario: &Scenario, visits: &[Visits]) -> Option<Drift> {
+        let tenth = self.seconds / 10 / scenario.frequency_s * scenario.frequency_s;
+        let late = |from| Arrivals::judge(visits.iter(), from, tenth, scenario.frequency_s).lateness_ms;
+        let last = self.span.from + f64::from(self.seconds - tenth);
+        (tenth >= 60).then(|| Drift { first: late(self.span.from), last: late(last) })
     }
 
     /// All that is said of a client.
