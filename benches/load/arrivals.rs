@@ -151,15 +151,15 @@ fn phase(visits: &[f64], period: f64) -> Option<f64> {
     let first = *visits.first()?;
     let mut of_first: Vec<f32> = visits.iter().map(|at| lateness(*at, first, period) as f32).collect();
     of_first.sort_unstable_by(f32::total_cmp);
-    // The first may be an outlier; the usual arrival is none.
-    let usual = first + f64::from(percentile(&of_first, 0.5));
+    // The first may be an outlier; the usual arrival is none. Of two, it is the earlier one.
+    let usual = first + f64::from(of_first[(of_first.len() - 1) / 2]);
     let earliest = visits.iter().map(|at| lateness(*at, usual, period)).fold(0.0, f64::min);
     Some((usual + earliest).rem_euclid(period))
 }
 
-/// How far `at` is off the grid of periods through `reference`: up to 0.2 s early, else late.
+/// How far `at` is off the grid of periods through `reference`: up to a fifth of one early, else late.
 fn lateness(at: f64, reference: f64, period: f64) -> f64 {
-    (at - reference + 0.2).rem_euclid(period) - 0.2
+    (at - reference + period / 5.0).rem_euclid(period) - period / 5.0
 }
 
 /// The value below which `share` of the sorted values lie.
