@@ -60,8 +60,8 @@ check: tools ## Look at the code without running it
 
 ci: deps check test ## All that must pass before a change is taken
 
-bench: packages ## Measure it under load; docs/performance.md says how
-	cargo bench --bench load
+bench: packages ## Measure it under load, or as ARGS says; see docs/performance.md
+	cargo bench --bench load -- $(ARGS)
 
 fuzz: ## Look for what makes the parsers panic, ten minutes each
 	@command -v cargo-fuzz >/dev/null || { echo 'installing cargo-fuzz'; $(INSTALL_TOOL) cargo-fuzz; }

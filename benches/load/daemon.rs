@@ -1,13 +1,18 @@
 //! The daemon as operators run it: the binary, a configuration file, a state folder of its own.
 
-use std::{fs, path::Path, process::Stdio, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::{
     process::{Child, Command},
-    time::{sleep, timeout},
+    time::timeout,
 };
 
 /// A running daemon; it is killed with the value, unless it was stopped.
@@ -30,6 +35,11 @@ pub async fn prepare(home: &Path, database_url: &str) -> Result<()> {
     Ok(())
 }
 
+/// Where the daemon keeps what the database does not have yet.
+pub fn journal(home: &Path) -> PathBuf {
+    home.join("state/journal")
+}
+
 fn skypunch(home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skypunch"));
     command.arg("--config").arg(home.join("skypunch.toml")).stdin(Stdio::null()).kill_on_drop(true);
@@ -37,8 +47,8 @@ fn skypunch(home: &Path) -> Command {
 }
 
 impl<'a> Daemon<'a> {
-    /// Starts the daemon, and returns when it serves.
-    pub async fn start(home: &'a Path) -> Result<Self> {
+    /// Starts the daemon, and does not wait for it.
+    pub fn start(home: &'a Path) -> Result<Self> {
         let log = fs::File::create(home.join("run.log"))?;
         let child = skypunch(home)
             .args(["run", "--quiet"])
@@ -46,17 +56,15 @@ impl<'a> Daemon<'a> {
             .stderr(log)
             .spawn()
             .context("cannot start the daemon")?;
-        let mut daemon = Self { home, child };
-        for _ in 0..200 {
-            if daemon.status().await.is_ok() {
-                return Ok(daemon);
-            }
-            if let Some(ended) = daemon.child.try_wait()? {
-                bail!("the daemon ended ({ended}): {}", fs::read_to_string(home.join("run.log"))?);
-            }
-            sleep(Duration::from_millis(100)).await;
+        Ok(Self { home, child })
+    }
+
+    /// Fails, saying why, if it has ended.
+    pub fn check(&mut self) -> Result<()> {
+        if let Some(ended) = self.child.try_wait()? {
+            bail!("the daemon ended ({ended}): {}", fs::read_to_string(self.home.join("run.log"))?);
         }
-        bail!("the daemon does not serve: {}", fs::read_to_string(home.join("run.log"))?)
+        Ok(())
     }
 
     /// Its process id.

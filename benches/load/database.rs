@@ -1,11 +1,19 @@
 //! The database of a run: filled and read by plain SQL, as operators do.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Result;
 use skypunch::settings::DatabaseUrl;
 
-use crate::support::mariadb::{DATABASE, MariaDb, PASSWORD, USER};
+use super::{
+    process::mib,
+    scenario::{Backend, Scenario, TIMEOUT_S},
+    server::Server,
+    support::mariadb::{DATABASE, MariaDb, PASSWORD, USER},
+};
 
 const SELECT: &str = "SELECT id, status, pass_count + fail_count FROM targets ORDER BY id";
 
@@ -23,9 +31,15 @@ pub struct Row {
 }
 
 impl Database {
-    /// A new database: a file below `home`, or a private server.
-    pub async fn start(mysql: bool, home: &Path) -> Self {
-        if mysql { Self::Mysql(MariaDb::start().await) } else { Self::Sqlite(home.join("load.db")) }
+    /// A new database: a file in a folder of its own below `home`, or a private server.
+    pub async fn start(backend: Backend, home: &Path) -> Result<Self> {
+        match backend {
+            Backend::Sqlite => {
+                fs::create_dir(home.join("database"))?;
+                Ok(Self::Sqlite(home.join("database/load.db")))
+            }
+            Backend::Mysql => Ok(Self::Mysql(MariaDb::start().await)),
+        }
     }
 
     /// What `database.url` says.
@@ -41,17 +55,32 @@ impl Database {
         }
     }
 
-    /// Adds a target with a frequency of one second for each URL; ids from 1.
-    pub async fn fill(&self, urls: &[String]) -> Result<()> {
-        let row = |(id, url)| format!("({id}, 'load {id}', '{url}', 1, 1)");
-        let rows: Vec<String> = (1..).zip(urls).map(row).collect();
+    /// Adds the targets of a scenario, ids from 1, and whom to tell if somebody is told.
+    pub async fn fill(&self, scenario: &Scenario, server: &Server, ca_file: &Path) -> Result<()> {
+        let options = scenario.options(&ca_file.display().to_string());
+        let options = options.map_or("NULL".to_owned(), |json| format!("'{json}'"));
+        let row = |id: usize| {
+            let (url, enabled) = (server.url(id), u8::from(scenario.begins_enabled(id)));
+            let frequency = scenario.frequency_s;
+            format!("({id}, 'load {id}', '{url}', {frequency}, {TIMEOUT_S}, {enabled}, {options})")
+        };
+        let rows: Vec<String> = (1..=scenario.targets).map(row).collect();
         for rows in rows.chunks(1_000) {
-            let insert = "INSERT INTO targets (id, name, url, frequency, timeout) VALUES";
-            let statement = format!("{insert} {}", rows.join(", "));
-            match self {
-                Self::Sqlite(path) => drop(rusqlite::Connection::open(path)?.execute(&statement, [])?),
-                Self::Mysql(server) => server.sql(&statement).await,
-            }
+            let insert = "INSERT INTO targets (id, name, url, frequency, timeout, enabled, options) VALUES";
+            self.execute(&format!("{insert} {}", rows.join(", "))).await?;
+        }
+        if scenario.tells() {
+            let insert = "INSERT INTO notifiers (name, type, address) VALUES";
+            self.execute(&format!("{insert} ('load', 'WEBHOOK', '{}')", server.told_url())).await?;
+        }
+        Ok(())
+    }
+
+    /// Runs one statement.
+    pub async fn execute(&self, statement: &str) -> Result<()> {
+        match self {
+            Self::Sqlite(path) => drop(rusqlite::Connection::open(path)?.execute(statement, [])?),
+            Self::Mysql(server) => server.sql(statement).await,
         }
         Ok(())
     }
@@ -74,14 +103,29 @@ impl Database {
         }
     }
 
-    /// Takes it away; only a server can be.
+    /// The process of a server that is there.
+    pub fn pid(&self) -> Option<u32> {
+        let Self::Mysql(server) = self else { return None };
+        let pid = fs::read_to_string(server.socket().with_file_name("pid")).ok()?;
+        pid.trim().parse().ok()
+    }
+
+    /// How much there is on disk.
+    pub fn mib(&self) -> f64 {
+        match self {
+            Self::Sqlite(path) => path.parent().map_or(0.0, mib),
+            Self::Mysql(server) => mib(&server.socket().with_file_name("data")),
+        }
+    }
+
+    /// Takes a server away.
     pub fn stop(&mut self) {
         if let Self::Mysql(server) = self {
             server.stop();
         }
     }
 
-    /// Brings it back.
+    /// Brings a server back.
     pub async fn start_again(&mut self) {
         if let Self::Mysql(server) = self {
             server.launch().await;

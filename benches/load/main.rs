@@ -1,182 +1,156 @@
-//! Load: how well the daemon keeps one-second slots, measured from outside, and what that costs.
+//! The load benchmark: its command line. docs/performance.md says how to use it and how to read it.
 //!
-//! Settings come from the environment: `N` targets (1000), `SECONDS` of measurement (60),
-//! `BACKEND=sqlite|mysql`, and `OUTAGE=1`, which takes the database (mysql) away for a minute in the
-//! middle. Ends with 1 if a slot was missed, results were not counted, or the state is wrong after the
-//! outage. See docs/performance.md.
+//! Ends with 1 if a scenario is not as it must be, with 2 if it is not used as it should be.
 
-mod arrivals;
-mod bare;
-mod daemon;
-mod database;
-mod process;
-mod report;
-mod server;
+#[path = "mod.rs"]
+mod load;
 mod support;
 
-use std::{process::ExitCode, time::Duration};
+use std::{fs, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result, bail};
-use tokio::time::{Instant, sleep};
+use argh::{FromArgValue, FromArgs};
+use tokio::process::Command;
 
-use self::{
-    arrivals::Arrivals,
-    daemon::Daemon,
-    database::Database,
-    process::{Usage, load_average},
-    report::{Client, Integrity, Queues, Report},
-    server::Server,
+use self::load::{
+    bare,
+    measure::measure,
+    process::allow_many_files,
+    report::Report,
+    scenario::{Backend, OUTAGE_S, SCENARIOS, Scenario, Trouble},
 };
 
-/// How long a client runs before it is measured.
-const WARM_UP: Duration = Duration::from_secs(5);
-/// How often memory, files and queues are looked at.
-const SAMPLE_EVERY: Duration = Duration::from_secs(5);
-const OUTAGE: Duration = Duration::from_secs(60);
+/// The first argument of a process that is the bare client.
+const BARE_CLIENT: &str = "bare-client";
 
-/// What the environment asks for.
-struct Options {
-    targets: usize,
-    seconds: u32,
-    mysql: bool,
-    outage: bool,
+/// Measures skypunch under load. Without arguments it goes through the usual scenarios, in a short form.
+#[derive(FromArgs)]
+struct Arguments {
+    /// scenarios, by name
+    #[argh(positional)]
+    names: Vec<String>,
+    /// say which scenarios there are
+    #[argh(switch)]
+    list: bool,
+    /// how long to measure each, whatever it says itself
+    #[argh(option)]
+    seconds: Option<u32>,
+    /// write the reports to this file, too, as JSON
+    #[argh(option)]
+    json: Option<PathBuf>,
+    /// a scenario of your own: how many targets (1000)
+    #[argh(option)]
+    targets: Option<usize>,
+    /// a scenario of your own: seconds between two probes of a target (1)
+    #[argh(option)]
+    frequency: Option<u32>,
+    /// a scenario of your own: sqlite or mysql (sqlite)
+    #[argh(option)]
+    backend: Option<Backend>,
 }
 
-impl Options {
-    fn from_environment() -> Result<Self> {
-        let number = |name: &str, default: u32| match std::env::var(name) {
-            Ok(text) => text.parse().with_context(|| format!("{name} must be a number")),
-            Err(_) => Ok(default),
-        };
-        let options = Self {
-            targets: number("N", 1_000)? as usize,
-            seconds: number("SECONDS", 60)?,
-            mysql: match std::env::var("BACKEND").as_deref() {
-                Err(_) | Ok("sqlite") => false,
-                Ok("mysql") => true,
-                Ok(_) => bail!("BACKEND must be sqlite or mysql"),
-            },
-            outage: number("OUTAGE", 0)? == 1,
-        };
-        if options.outage && (!options.mysql || options.seconds < 90) {
-            bail!("OUTAGE=1 needs BACKEND=mysql and SECONDS=90 or more");
+impl FromArgValue for Backend {
+    fn from_arg_value(value: &str) -> Result<Self, String> {
+        match value {
+            "sqlite" => Ok(Self::Sqlite),
+            "mysql" => Ok(Self::Mysql),
+            _ => Err("sqlite or mysql".to_owned()),
         }
-        Ok(options)
+    }
+}
+
+impl Arguments {
+    /// What to run.
+    fn scenarios(&self) -> Result<Vec<Scenario>> {
+        let own = self.targets.is_some() || self.frequency.is_some() || self.backend.is_some();
+        let chosen: Vec<Scenario> = match (own, self.names.as_slice()) {
+            (true, []) => {
+                let (targets, frequency) = (self.targets.unwrap_or(1_000), self.frequency.unwrap_or(1));
+                if targets == 0 || frequency == 0 {
+                    bail!("--targets and --frequency are at least 1");
+                }
+                vec![Scenario::own(targets, frequency, self.backend.unwrap_or(Backend::Sqlite))]
+            }
+            (true, _) => bail!("a scenario is either named or your own"),
+            (false, []) => SCENARIOS
+                .into_iter()
+                .filter_map(|scenario| Some(scenario.clone().lasting(scenario.short?)))
+                .collect(),
+            (false, names) => {
+                let named = |name: &String| {
+                    Scenario::named(name).with_context(|| format!("no scenario is `{name}`: see --list"))
+                };
+                names.iter().map(named).collect::<Result<_>>()?
+            }
+        };
+        let seconds = |scenario: Scenario| {
+            let seconds = self.seconds.unwrap_or(scenario.seconds);
+            scenario.lasting(seconds)
+        };
+        let chosen: Vec<Scenario> = chosen.into_iter().map(seconds).collect();
+        if chosen.iter().any(|it| it.trouble == Trouble::Outage && it.seconds < OUTAGE_S + 30) {
+            bail!("an outage takes {} s or more", OUTAGE_S + 30);
+        }
+        Ok(chosen)
     }
 }
 
 fn main() -> Result<ExitCode> {
-    let mut arguments = std::env::args().skip(1);
-    if arguments.next().as_deref() == Some(bare::ARGUMENT) {
-        bare::run(arguments)?;
+    // What cargo adds is for harnesses of its own.
+    let given: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if given.first().is_some_and(|first| first == BARE_CLIENT) {
+        bare::run()?;
         return Ok(ExitCode::SUCCESS);
     }
+    let given: Vec<&str> = given.iter().map(String::as_str).collect();
+    let arguments = match Arguments::from_args(&["cargo bench --bench load --"], &given) {
+        Ok(arguments) => arguments,
+        Err(early) => {
+            println!("{}", early.output);
+            return Ok(if early.status.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(2) });
+        }
+    };
+    if arguments.list {
+        for scenario in SCENARIOS {
+            println!("{:<14}{:>6} s  {}", scenario.name, scenario.seconds, scenario.about);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let scenarios = match arguments.scenarios() {
+        Ok(scenarios) => scenarios,
+        Err(error) => {
+            eprintln!("{error}");
+            return Ok(ExitCode::from(2));
+        }
+    };
+    allow_many_files()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let report = runtime.block_on(measure(&Options::from_environment()?))?;
-    report.print()?;
-    Ok(if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    runtime.block_on(run(scenarios, arguments.json))
 }
 
-async fn measure(options: &Options) -> Result<Report> {
-    let load_before = load_average();
-    let bare = measure_bare(options).await?;
-    let (daemon, queues, integrity) = measure_daemon(options).await?;
-    Ok(Report {
-        targets: options.targets,
-        seconds: options.seconds,
-        backend: if options.mysql { "mysql" } else { "sqlite" },
-        outage: options.outage,
-        cores: std::thread::available_parallelism()?.get(),
-        load_average: [load_before, load_average()],
-        cpu_ratio: daemon.cpu_ms_per_probe / bare.cpu_ms_per_probe,
-        daemon,
-        bare,
-        queues,
-        integrity,
-    })
-}
-
-async fn measure_bare(options: &Options) -> Result<Client> {
-    let server = Server::start(options.targets)?;
-    let client = bare::spawn(&server, options.targets)?;
-    let pid = client.id().context("the bare client has ended")?;
-    sleep(WARM_UP).await;
-    // It needs no long look: it keeps nothing.
-    let seconds = options.seconds.min(20);
-    let window = Window::open(&server, pid, seconds)?;
-    sleep(Duration::from_secs(seconds.into())).await;
-    let usage = [Usage::of(pid)?; 1];
-    window.close(&server, &usage).await
-}
-
-async fn measure_daemon(options: &Options) -> Result<(Client, Queues, Integrity)> {
-    let server = Server::start(options.targets)?;
-    let home = tempfile::Builder::new().prefix("skypunch-load-").tempdir()?;
-    let mut database = Database::start(options.mysql, home.path()).await;
-    daemon::prepare(home.path(), &database.url()).await?;
-    let urls: Vec<String> = (1..=options.targets).map(|id| server.url(id)).collect();
-    database.fill(&urls).await?;
-
-    let daemon = Daemon::start(home.path()).await?;
-    let pid = daemon.pid()?;
-    sleep(WARM_UP).await;
-    let window = Window::open(&server, pid, options.seconds)?;
-    let begun = Instant::now();
-    let length = Duration::from_secs(options.seconds.into());
-    let (mut usage, mut queues) = (Vec::new(), Queues::default());
-    let mut outage = options.outage.then(|| (length - OUTAGE) / 2);
-    let mut away_since = None;
-    while begun.elapsed() < length {
-        let next = SAMPLE_EVERY.min(length.saturating_sub(begun.elapsed()));
-        sleep(next).await;
-        if outage.is_some_and(|at| begun.elapsed() >= at) {
-            outage = None;
-            away_since = Some(Instant::now());
-            database.stop();
-            server.let_odd_ones_fail();
+async fn run(scenarios: Vec<Scenario>, json: Option<PathBuf>) -> Result<ExitCode> {
+    let mut reports = Vec::<Report>::new();
+    let mut all_hold = true;
+    for scenario in scenarios {
+        let name = scenario.name;
+        let mut client = Command::new(std::env::current_exe()?);
+        client.arg(BARE_CLIENT);
+        match measure(scenario, Some(client)).await {
+            Ok(report) => {
+                println!("{report}\n");
+                all_hold &= report.holds();
+                reports.push(report);
+            }
+            // The others may work all the same.
+            Err(error) => {
+                println!("{name}: {error:#}\n");
+                all_hold = false;
+            }
         }
-        if away_since.is_some_and(|since| since.elapsed() >= OUTAGE) {
-            away_since = None;
-            database.start_again().await;
+        if let Some(json) = &json {
+            let text = serde_json::to_string_pretty(&reports)?;
+            fs::write(json, text + "\n").with_context(|| format!("cannot write {}", json.display()))?;
         }
-        usage.push(Usage::of(pid)?);
-        queues.note(&daemon.status().await?);
     }
-    let client = window.close(&server, &usage).await?;
-    daemon.stop().await?;
-    let integrity = Integrity::judge(&database.rows().await?, &server.arrivals(), options.outage);
-    Ok((client, queues, integrity))
-}
-
-/// A measurement that goes on.
-struct Window {
-    from: f64,
-    seconds: u32,
-    before: Usage,
-}
-
-impl Window {
-    fn open(server: &Server, pid: u32, seconds: u32) -> Result<Self> {
-        Ok(Self { from: server.now(), seconds, before: Usage::of(pid)? })
-    }
-
-    /// `usage` was seen on the way, last at the end.
-    async fn close(self, server: &Server, usage: &[Usage]) -> Result<Client> {
-        let after = *usage.last().context("nothing was seen")?;
-        let elapsed = server.now() - self.from;
-        // The probe of the last slot may be late.
-        sleep(Duration::from_secs(1)).await;
-        let all = server.arrivals();
-        let probes: usize =
-            all.iter().flatten().filter(|at| (self.from..self.from + elapsed).contains(*at)).count();
-        Ok(Client {
-            arrivals: Arrivals::judge(&all, self.from, self.seconds),
-            probes_per_s: probes as f64 / elapsed,
-            cpu_ms_per_probe: (after.cpu_s - self.before.cpu_s) * 1e3 / probes as f64,
-            before: self.before,
-            after,
-            rss_mib_max: usage.iter().map(|usage| usage.rss_mib).fold(0.0, f64::max),
-            open_files_max: usage.iter().map(|usage| usage.open_files).max().unwrap_or_default(),
-        })
-    }
+    Ok(if all_hold { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -5,6 +5,7 @@
 mod apply;
 mod architecture;
 mod auth;
+mod bench;
 mod cli;
 mod config;
 mod connection;
