@@ -62,6 +62,8 @@ fn a_slot_is_as_long_as_the_frequency() {
     assert_eq!((judged.slots_expected, judged.slots_missed, judged.windows.count), (2, 0, 2));
     assert!((judged.lateness_ms.max - 20.0).abs() < 0.1, "{judged:?}");
     assert_eq!(judge(&[visits([93.0, 113.0])], 20, 10).slots_missed, 1);
+    let late_at_last = judge(&[visits([103.0, 113.4])], 20, 10);
+    assert_eq!((late_at_last.slots_missed, late_at_last.slots_doubled), (0, 0));
 }
 
 fn troubled(trouble: Trouble) -> Scenario {
