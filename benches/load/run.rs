@@ -92,7 +92,7 @@ pub async fn daemon(scenario: &Scenario) -> Result<Watched> {
     let database = watch.database;
     let phases = match calm {
         Some(calm) => {
-            Some(Phases { calm, overload: work.span(), relief: relieve(&server, &database).await? })
+            Some(Phases { calm, overload: work.span(), relief: relieve(scenario, &server, &database).await? })
         }
         None => None,
     };
@@ -149,8 +149,9 @@ async fn overload(scenario: &Scenario, server: &Server, database: &Database) -> 
 }
 
 /// Takes the load away, and watches what remains.
-async fn relieve(server: &Server, database: &Database) -> Result<Span> {
-    database.execute("UPDATE targets SET enabled = 0 WHERE id % 10 <> 0").await?;
+async fn relieve(scenario: &Scenario, server: &Server, database: &Database) -> Result<Span> {
+    let remaining = scenario.remaining();
+    database.execute(&format!("UPDATE targets SET enabled = 0 WHERE id > {remaining}")).await?;
     let from = server.now();
     sleep(RELIEF).await;
     Ok(Span { from, to: server.now() })
