@@ -22,8 +22,8 @@ use super::{
     window::{Window, Work},
 };
 
-/// How long a client runs before it is measured.
-const WARM_UP: Duration = Duration::from_secs(5);
+/// How long a client runs before it is measured, if not for less than this.
+const WARM_UP_SECONDS: u32 = 5;
 /// The bare client needs no long look: it keeps nothing.
 const BARE_SECONDS: u32 = 20;
 /// When the measurement begins although some target was never probed, beside the time of the frequency.
@@ -56,7 +56,7 @@ pub async fn bare(scenario: &Scenario, command: Command) -> Result<Client> {
     let server = Server::start(scenario)?;
     let client = bare::spawn(command, scenario, &server).await?;
     let pid = client.id().context("the bare client has ended")?;
-    sleep(WARM_UP).await;
+    sleep(warm_up(scenario)).await;
     let seconds = scenario.clone().lasting(scenario.seconds.min(BARE_SECONDS)).seconds;
     let mut window = Window::open(&server, pid, None)?;
     let begun = Instant::now();
@@ -82,9 +82,9 @@ pub async fn daemon(scenario: &Scenario) -> Result<Watched> {
     let spawned = server.now();
     let mut daemon = Daemon::start(home.path())?;
     first_probes(scenario, &server, &mut daemon).await?;
-    sleep(WARM_UP).await;
+    sleep(warm_up(scenario)).await;
     let calm = match scenario.trouble {
-        Trouble::Overload => Some(overload(&server, &database).await?),
+        Trouble::Overload => Some(overload(scenario, &server, &database).await?),
         _ => None,
     };
     let mut watch = Watch { scenario, server: &server, daemon: &mut daemon, database, away: false };
@@ -92,7 +92,7 @@ pub async fn daemon(scenario: &Scenario) -> Result<Watched> {
     let database = watch.database;
     let phases = match calm {
         Some(calm) => {
-            Some(Phases { calm, overload: work.span(), relief: relieve(&server, &database).await? })
+            Some(Phases { calm, overload: work.span(), relief: relieve(scenario, &server, &database).await? })
         }
         None => None,
     };
@@ -109,6 +109,10 @@ pub async fn daemon(scenario: &Scenario) -> Result<Watched> {
         rows: database.rows().await?,
         seen: server.finish()?,
     })
+}
+
+fn warm_up(scenario: &Scenario) -> Duration {
+    Duration::from_secs(scenario.seconds.min(WARM_UP_SECONDS).into())
 }
 
 /// A database with all rows, and a configuration that names it.
@@ -135,18 +139,19 @@ async fn first_probes(scenario: &Scenario, server: &Server, daemon: &mut Daemon<
 }
 
 /// Watches half of the targets, then lets the other half come.
-async fn overload(server: &Server, database: &Database) -> Result<Span> {
+async fn overload(scenario: &Scenario, server: &Server, database: &Database) -> Result<Span> {
     let from = server.now();
     sleep(CALM).await;
     let calm = Span { from, to: server.now() };
     database.execute("UPDATE targets SET enabled = 1").await?;
-    sleep(WARM_UP).await;
+    sleep(warm_up(scenario)).await;
     Ok(calm)
 }
 
 /// Takes the load away, and watches what remains.
-async fn relieve(server: &Server, database: &Database) -> Result<Span> {
-    database.execute("UPDATE targets SET enabled = 0 WHERE id % 10 <> 0").await?;
+async fn relieve(scenario: &Scenario, server: &Server, database: &Database) -> Result<Span> {
+    let remaining = scenario.remaining();
+    database.execute(&format!("UPDATE targets SET enabled = 0 WHERE id > {remaining}")).await?;
     let from = server.now();
     sleep(RELIEF).await;
     Ok(Span { from, to: server.now() })

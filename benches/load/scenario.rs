@@ -200,12 +200,18 @@ impl Scenario {
 
     /// Whether a target is probed from the start.
     pub fn begins_enabled(&self, id: usize) -> bool {
-        self.trouble != Trouble::Overload || id.is_multiple_of(2)
+        self.trouble != Trouble::Overload || id <= self.targets / 2
     }
 
     /// Whether a target is probed at the end.
     pub fn ends_enabled(&self, id: usize) -> bool {
-        self.trouble != Trouble::Overload || id.is_multiple_of(10)
+        self.trouble != Trouble::Overload || id <= self.remaining()
+    }
+
+    /// How many targets remain when the load goes away: the first ones, so that whatever shares targets out by
+    /// their ids shares them out evenly at all times.
+    pub fn remaining(&self) -> usize {
+        self.targets / 10
     }
 
     /// Whether somebody is told of failures.

@@ -62,6 +62,8 @@ fn a_slot_is_as_long_as_the_frequency() {
     assert_eq!((judged.slots_expected, judged.slots_missed, judged.windows.count), (2, 0, 2));
     assert!((judged.lateness_ms.max - 20.0).abs() < 0.1, "{judged:?}");
     assert_eq!(judge(&[visits([93.0, 113.0])], 20, 10).slots_missed, 1);
+    let late_at_last = judge(&[visits([103.0, 113.4])], 20, 10);
+    assert_eq!((late_at_last.slots_missed, late_at_last.slots_doubled), (0, 0));
 }
 
 fn troubled(trouble: Trouble) -> Scenario {
@@ -128,9 +130,9 @@ fn an_overload_is_over_with_the_last_gap() {
         overload: Span { from: 5.0, to: 10.0 },
         relief: Span { from: 10.0, to: 15.0 },
     };
-    let starved = |of_last: &[f64]| {
+    let starved = |of_first: &[f64]| {
         let mut all: Vec<Visits> = (1..10).map(|n| visits([1.0, 6.0 + f64::from(n) / 10.0])).collect();
-        all.push(visits([1.5, 7.0].into_iter().chain(of_last.iter().copied())));
+        all.insert(0, visits([1.5, 7.0].into_iter().chain(of_first.iter().copied())));
         Overload::judge(&scenario, &all, &phases, Some(4.0), 3)
     };
     let recovered = starved(&[10.2, 12.5, 13.5, 14.5]);
