@@ -3,12 +3,14 @@
 //! - hears: [`ProbeCompleted`] from the targets of its thread; [`Drain`]
 //! - says: [`ProbesCompleted`] to its hearers
 //! - owns: the results that gather, and who waits for them to be accepted
-//! - timer: the next delivery, [`GATHERS`] after its first result
+//! - timers: deliveries, [`GATHERS`] after the first result that has gathered
 //!
 //! # Design notes
 //!
 //! 2026-11: a message to another thread costs more than all that a hearer does with a result, and each may wake a
 //! thread that sleeps. So results travel together; one that somebody is to be told of does not wait for others.
+//!
+//! 2026-11: a timer of actix may still fire after it was cancelled. So none is: what fires delivers what there is.
 
 use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
@@ -36,24 +38,24 @@ pub struct Courier {
     hearers: Vec<Recipient<ProbesCompleted>>,
     results: Vec<ProbeCompleted>,
     waiting: Waiting,
-    timer: Option<SpawnHandle>,
 }
 
 impl Courier {
     /// A courier to these hearers.
     pub fn new(hearers: Vec<Recipient<ProbesCompleted>>) -> Self {
-        Self { hearers, results: Vec::new(), waiting: Waiting::default(), timer: None }
+        Self { hearers, results: Vec::new(), waiting: Waiting::default() }
     }
 
     /// Takes what has gathered to the hearers, and answers the targets when they have accepted.
     ///
     /// A target probes again when its result was accepted: that bounds what gathers here and in every hearer's
     /// mailbox to one result a target, without dropping any.
-    fn deliver(&mut self, ctx: &mut Context<Self>) -> impl Future<Output = ()> + use<> {
-        self.timer.take().map(|timer| ctx.cancel_future(timer));
+    fn deliver(&mut self) -> impl Future<Output = ()> + use<> {
         let waiting = self.waiting.take();
         let results: Arc<[_]> = std::mem::take(&mut self.results).into();
-        let told = join_all(self.hearers.iter().map(|hearer| hearer.send(ProbesCompleted(results.clone()))));
+        // An earlier delivery may have left nothing.
+        let hearers = self.hearers.iter().filter(|_| !results.is_empty());
+        let told = join_all(hearers.map(|hearer| hearer.send(ProbesCompleted(results.clone()))));
         async move {
             if timeout(ACCEPT_WITHIN, told).await.is_err() {
                 warn!("the results of {} targets were not accepted within {ACCEPT_WITHIN:?}", results.len());
@@ -61,6 +63,13 @@ impl Courier {
             // A target that was stopped meanwhile does not wait any more.
             waiting.into_iter().for_each(|target| target.send(()).unwrap_or_default());
         }
+    }
+
+    fn deliver_within(wait: Duration, ctx: &mut Context<Self>) {
+        ctx.run_later(wait, |courier, ctx| {
+            let delivered = courier.deliver();
+            ctx.spawn(delivered.into_actor(courier));
+        });
     }
 }
 
@@ -81,16 +90,12 @@ impl Handler<ProbeCompleted> for Courier {
     type Result = Accepted;
 
     fn handle(&mut self, event: ProbeCompleted, ctx: &mut Context<Self>) -> Accepted {
-        let is_told = event.edge.is_some() || event.reminder;
-        self.results.push(event);
-        if is_told || self.timer.is_none() {
-            let wait = if is_told { Duration::ZERO } else { GATHERS };
-            let earlier = self.timer.replace(ctx.run_later(wait, |courier, ctx| {
-                let delivered = courier.deliver(ctx);
-                ctx.spawn(delivered.into_actor(courier));
-            }));
-            earlier.map(|timer| ctx.cancel_future(timer));
+        if event.edge.is_some() || event.reminder {
+            Self::deliver_within(Duration::ZERO, ctx);
+        } else if self.results.is_empty() {
+            Self::deliver_within(GATHERS, ctx);
         }
+        self.results.push(event);
         Accepted(self.waiting.clone())
     }
 }
@@ -99,8 +104,8 @@ impl Handler<ProbeCompleted> for Courier {
 impl Handler<Drain> for Courier {
     type Result = ResponseFuture<usize>;
 
-    fn handle(&mut self, _: Drain, ctx: &mut Context<Self>) -> Self::Result {
-        Box::pin(self.deliver(ctx).map(|()| 0))
+    fn handle(&mut self, _: Drain, _: &mut Context<Self>) -> Self::Result {
+        Box::pin(self.deliver().map(|()| 0))
     }
 }
 

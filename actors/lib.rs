@@ -8,7 +8,7 @@
 //! | [`port`] | what the core needs from outside: prober, sink, journal, store and its history, clock |
 //! | [`event`], [`query`], [`lifecycle`] | messages that cross from one actor to another |
 //! | [`supervisor`], [`target`] | one actor a target, kept running |
-//! | [`courier`] | carries results off the threads where targets are probed |
+//! | [`gate`], [`courier`] | bound what a thread probes at once, and carry the results off it |
 //! | [`persister`], [`historian`], [`logger`], [`meter`], [`notifier`] | what becomes of results |
 //! | [`tester`] | tries a row out |
 //! | `testing` | doubles, and the contracts of a store and a journal, for tests |
@@ -41,6 +41,7 @@
 pub mod courier;
 pub mod domain;
 pub mod event;
+pub mod gate;
 pub mod historian;
 pub mod lifecycle;
 pub mod logger;

@@ -11,6 +11,8 @@ pub struct Slots {
     pub late: u64,
     /// Passed while the probe before still ran, or while the machine had no time.
     pub skipped: u64,
+    /// Of these, passed while the machine had no time.
+    pub shed: u64,
 }
 
 impl Slots {
@@ -19,5 +21,6 @@ impl Slots {
         self.done += later.done;
         self.late += later.late;
         self.skipped += later.skipped;
+        self.shed += later.shed;
     }
 }

@@ -80,15 +80,17 @@ impl Child {
         };
         let (target, prober) = plan_probe(&*links.probers, life.target, definition);
         let pulse = Pulse::new(self.first_within);
-        // The successor of one that hung gets another thread.
         let threads = &links.threads;
-        let thread = &threads[(life.target.0 as usize).wrapping_add(self.budget.deaths()) % threads.len()];
+        // Mixed, as ids that are enabled together may have a stride; the successor of one that hung gets another thread.
+        let mixed = (life.target.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize;
+        let thread = &threads[(mixed + self.budget.deaths()) % threads.len()];
         let post = Post {
             life,
             target: Arc::new(target),
             prober,
             first_within: self.first_within,
             memory: self.memory.clone(),
+            gate: thread.gate.clone(),
             hearer: thread.courier.clone(),
             parent,
             pulse: pulse.clone(),

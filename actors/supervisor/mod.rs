@@ -35,6 +35,7 @@ use self::child::{Child, ChildState};
 use crate::{
     domain::{Evidence, Status, TargetId, TargetRow},
     event::{NotifiersLoaded, ProbeCompleted},
+    gate::Gate,
     lifecycle::{ChildExited, Drain, Stop},
     port::{Clock, ProberFactory, Revision, StoreError},
     query::{LoadRows, Loaded, Targets},
@@ -91,6 +92,8 @@ pub struct Links {
 pub struct ProbeThread {
     /// The thread.
     pub arbiter: ArbiterHandle,
+    /// Bounds what is probed on it at once.
+    pub gate: Gate,
     /// Hears of the results of its targets.
     pub courier: Recipient<ProbeCompleted>,
 }
@@ -436,7 +439,7 @@ mod tests {
             notifier: notifiers.recipient(),
             courier: courier.clone(),
             probers: Arc::new(probers.clone()),
-            threads: vec![ProbeThread { arbiter: Arbiter::current(), courier }],
+            threads: vec![ProbeThread { arbiter: Arbiter::current(), gate: Gate::default(), courier }],
             clock,
         };
         change(&mut links, probers.clone());

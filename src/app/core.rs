@@ -13,6 +13,7 @@ use futures_util::future::join_all;
 use log::warn;
 use skypunch_actors::{
     courier::Courier,
+    gate::Gate,
     historian::Historian,
     lifecycle::{Drain, Stop},
     logger::Logger,
@@ -86,6 +87,7 @@ impl Core {
         couriers.extend(probing.iter().map(|thread| courier(&thread.handle())));
         let threads = probing.iter().zip(&couriers[1..]).map(|(thread, courier)| ProbeThread {
             arbiter: thread.handle(),
+            gate: Gate::default(),
             courier: courier.clone().recipient(),
         });
         let links = Links {

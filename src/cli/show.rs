@@ -87,6 +87,10 @@ pub fn status(screen: Screen, status: &Value) -> String {
     let bytes = journal["bytes"].as_f64().unwrap_or_default();
     let targets = ["NEW", "PASS", "FAIL", "UNKNOWN"].map(|s| format!("{} {s}", field(&status["targets"], s)));
     let slots = ["done", "late", "skipped"].map(|s| format!("{} {s}", field(&status["slots"], s)));
+    let load = match &status["overload"] {
+        Value::Null => "within what this machine can do".to_owned(),
+        overload => format!("overloaded: {} slots skipped within 10 s", field(overload, "slots_skipped")),
+    };
     table::pairs(
         screen,
         [
@@ -97,6 +101,7 @@ pub fn status(screen: Screen, status: &Value) -> String {
             ("Targets", targets.join(", ")),
             ("Probes per Second", field(status, "probes_per_s")),
             ("Slots", slots.join(", ")),
+            ("Load", load),
             ("Results Waiting", field(status, "results_waiting")),
             ("Notifications Waiting", field(status, "notifications_waiting")),
             ("Journal", format!("{:.1} MiB, {}", bytes / f64::from(1 << 20), presence(journal))),
@@ -233,7 +238,7 @@ mod tests {
             "version": "2.0.0", "pid": 4711, "started_at": "2026-01-02T03:04:05.000Z",
             "database": {"backend": "sqlite", "state": "up"},
             "targets": {"NEW": 0, "PASS": 997, "FAIL": 3, "UNKNOWN": 0}, "probes_per_s": 999.9,
-            "slots": {"done": 123456, "late": 2, "skipped": 1}, "results_waiting": 12,
+            "slots": {"done": 123456, "late": 2, "skipped": 1}, "overload": null, "results_waiting": 12,
             "notifications_waiting": 0, "journal": {"bytes": 1_500_000, "state": "up"}, "results_dropped": 0,
         });
         let up = status(PIPE, &daemon);
@@ -245,6 +250,7 @@ mod tests {
             "bytes": 0, "state": "away", "since": "2026-01-02T03:04:05.000Z",
             "reason": "the journal failed: no space left on device",
         });
+        daemon["overload"] = json!({"slots_skipped": 321});
         insta::assert_snapshot!(format!("{up}{}", status(PIPE, &daemon)));
     }
 

@@ -295,7 +295,8 @@ impl Handler<GetMeasures> for Fake {
     type Result = MessageResult<GetMeasures>;
 
     fn handle(&mut self, _: GetMeasures, _: &mut Context<Self>) -> Self::Result {
-        MessageResult(Measures { probes_per_s: 1.5, slots: Slots { done: 10, late: 2, skipped: 1 } })
+        let slots = Slots { done: 10, late: 2, skipped: 1, shed: 1 };
+        MessageResult(Measures { probes_per_s: 1.5, slots, shed: 0 })
     }
 }
 

@@ -5,6 +5,8 @@
 //! - owns: the target's [`Memory`]; at most one probe in flight
 //! - timer: the next [`Punch`], armed when the last result was accepted, so probes never overlap
 
+mod memory;
+
 use std::{
     panic::AssertUnwindSafe,
     sync::{
@@ -19,18 +21,20 @@ use futures_util::FutureExt;
 use time::OffsetDateTime;
 use tokio::time::{Instant, timeout};
 
+pub use self::memory::Memory;
 use crate::{
-    domain::{
-        Cause, Edge, Evidence, Fault, Health, Incident, LATE_AFTER, Outcome, Schedule, Sighting, Slots,
-        Status, Tally, Target, TargetId, TargetState,
-    },
+    domain::{Cause, Evidence, Fault, LATE_AFTER, Outcome, Schedule, Slots, Tally, Target, TargetId},
     event::{ACCEPT_WITHIN, ProbeCompleted},
+    gate::{Gate, PATIENCE, Place},
     lifecycle::{ChildExited, Stop},
     port::{Clock, Prober, ProberBuilder, Tracer},
 };
 
 /// How long after its timeout a probe is cut off; it should have ended itself.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// How long a target may wait at the gate before it is taken for dead.
+const WAITS_WITHIN: Duration = Duration::from_secs(600);
 
 /// Probe now.
 #[derive(Debug, Message)]
@@ -54,110 +58,6 @@ pub struct Life {
     pub target: TargetId,
     /// Counts the lives of all targets, so that a late word of an earlier one is known for what it is.
     pub number: u64,
-}
-
-/// What a target's actor knows, and hands on to its successor.
-#[derive(Clone, Debug, Default)]
-pub struct Memory {
-    health: Health,
-    tally: Tally,
-    incident: Option<Incident>,
-    evidence: Evidence,
-    /// The last reason why the row cannot be probed; it is told once.
-    config_reason: Option<String>,
-    /// The reminders of the incident that were due; `None` until that is known.
-    reminders: Option<u64>,
-}
-
-impl Memory {
-    /// What the store last knew, so that a restart forgets no failure.
-    pub fn stored(state: &TargetState) -> Self {
-        Self {
-            health: Health::known(state.status),
-            tally: state.tally,
-            incident: state.incident,
-            ..Self::default()
-        }
-    }
-
-    /// Takes a result in and says what it means, unless it is a fault of the row that was told before.
-    pub fn take_in(
-        &mut self,
-        target: &Arc<Target>,
-        at: OffsetDateTime,
-        outcome: Outcome,
-        slots: Slots,
-    ) -> Option<ProbeCompleted> {
-        let config_reason = (outcome.failure == Some(Cause::Config)).then(|| outcome.reason.clone());
-        if config_reason.is_some() && config_reason == self.config_reason {
-            return None;
-        }
-        self.config_reason = config_reason;
-
-        let edge = self.health.apply(&outcome, target.options.thresholds());
-        self.tally.count(&outcome);
-        let incident = self.follow(edge, &outcome, target.id, at);
-        let outcome = Arc::new(outcome);
-        let sighting = Some(Sighting { at, outcome: outcome.clone() });
-        if outcome.passed() {
-            self.evidence.last_success = sighting;
-        } else {
-            self.evidence.last_failure = sighting;
-        }
-        let status = self.health.status();
-        let reminder = self.reminds(incident, edge, at, target.options.reminder_interval_s);
-        let target = target.clone();
-        let tally = self.tally;
-        Some(ProbeCompleted { target, at, outcome, status, edge, incident, reminder, tally, slots })
-    }
-
-    /// Whether a result falls due for a reminder: they are due at multiples of `interval_s` after the edge.
-    fn reminds(
-        &mut self,
-        incident: Option<Incident>,
-        edge: Option<Edge>,
-        at: OffsetDateTime,
-        interval_s: u64,
-    ) -> bool {
-        let (Some(incident), None) = (incident, edge) else {
-            // An edge begins anew; a pass that does not end the incident yet is no time for reminders.
-            self.reminders = edge.map(|_| 0).or(self.reminders);
-            return false;
-        };
-        let Some(due) = incident.duration(at).as_secs().checked_div(interval_s) else {
-            return false;
-        };
-        // After a restart, those that were due before were told before.
-        let before = self.reminders.replace(due);
-        before.is_some_and(|before| due > before)
-    }
-
-    /// The last results.
-    pub fn evidence(&self) -> &Evidence {
-        &self.evidence
-    }
-
-    /// Begins the incident that goes with a result, goes on with it, or ends it.
-    fn follow(
-        &mut self,
-        edge: Option<Edge>,
-        outcome: &Outcome,
-        target: TargetId,
-        at: OffsetDateTime,
-    ) -> Option<Incident> {
-        match edge.map(|edge| edge.to) {
-            Some(Status::Fail) => {
-                let failed_probes = self.tally.repeated_fails;
-                self.incident = Some(Incident { failed_probes, ..Incident::begin(at, target.0) });
-            }
-            Some(_) => return self.incident.take().map(|incident| incident.end(at)),
-            None if outcome.passed() || self.health.status() != Status::Fail => return None,
-            None => {
-                self.incident.iter_mut().for_each(|incident| incident.failed_probes += 1);
-            }
-        }
-        self.incident
-    }
 }
 
 /// Until when a target must have been heard from, for the parent's eye on it.
@@ -199,6 +99,8 @@ pub struct Post {
     pub first_within: Duration,
     /// What is known of it.
     pub memory: Memory,
+    /// The gate of its thread.
+    pub gate: Gate,
     /// Who hears of results.
     pub hearer: Recipient<ProbeCompleted>,
     /// Who hears of the end.
@@ -215,6 +117,7 @@ pub struct TargetActor {
     target: Arc<Target>,
     builder: Option<Result<ProberBuilder, Vec<Fault>>>,
     prober: Option<Box<dyn Prober>>,
+    gate: Gate,
     hearer: Recipient<ProbeCompleted>,
     parent: Recipient<ChildExited<Life, Memory>>,
     pulse: Pulse,
@@ -230,13 +133,14 @@ pub struct TargetActor {
 impl TargetActor {
     /// Must be called on the thread of the actor, where its time begins.
     pub fn new(post: Post) -> Self {
-        let Post { life, target, prober, first_within, memory, hearer, parent, pulse, clock } = post;
+        let Post { life, target, prober, first_within, memory, gate, hearer, parent, pulse, clock } = post;
         Self {
             schedule: Schedule::new(target.id.0, target.frequency, first_within),
             life,
             target,
             builder: Some(prober),
             prober: None,
+            gate,
             hearer,
             parent,
             pulse,
@@ -260,14 +164,52 @@ impl TargetActor {
         ctx.notify_later(Punch, wait);
     }
 
-    fn finish(&mut self, at: OffsetDateTime, late: bool, outcome: Outcome, ctx: &mut Context<Self>) {
-        let now = self.started.elapsed();
-        // A retry is no slot; one that outlasts the next due time has taken it.
-        let slots = if self.retrying && now < self.schedule.due() {
-            Slots::default()
-        } else {
-            Slots { done: 1, late: u64::from(late), skipped: self.schedule.advance(now) }
+    /// Probes, with a place behind the gate.
+    fn probe(&mut self, place: Place, ctx: &mut Context<Self>) {
+        let Some(prober) = &self.prober else { return };
+        let begun = self.started.elapsed();
+        let tracer = Tracer::start(&self.clock);
+        let at = self.clock.now();
+        let limit = self.target.timeout + GRACE;
+        let mut probe = AssertUnwindSafe(prober.probe(tracer)).catch_unwind();
+        let probed = async move {
+            match timeout(PATIENCE.min(limit), &mut probe).await {
+                Ok(seen) => Ok(seen),
+                Err(_still_waits) => {
+                    drop(place);
+                    timeout(limit.saturating_sub(PATIENCE), probe).await
+                }
+            }
         };
+        self.pulse.expect_within(limit + ACCEPT_WITHIN);
+        ctx.spawn(probed.into_actor(self).map(move |seen, actor, ctx| {
+            let outcome = match seen {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(_panic)) => Outcome::fail(Cause::Internal, "skypunch failed: the probe panicked"),
+                Err(_elapsed) => {
+                    let limit = actor.target.timeout;
+                    Outcome::fail(Cause::Timeout, format!("no answer within {} s", limit.as_secs()))
+                }
+            };
+            actor.finish(at, begun, outcome, ctx);
+        }));
+    }
+
+    /// What became of the slots, after a probe that took from `begun` until now.
+    fn slots(&mut self, begun: Duration) -> Slots {
+        let now = self.started.elapsed();
+        let due = self.schedule.due();
+        // A retry is no slot; one that outlasts the next due time has taken it.
+        if self.retrying && now < due {
+            return Slots::default();
+        }
+        let late = u64::from(begun > due + LATE_AFTER);
+        let mut at_its_begin = self.schedule;
+        Slots { done: 1, late, shed: at_its_begin.advance(begun), skipped: self.schedule.advance(now) }
+    }
+
+    fn finish(&mut self, at: OffsetDateTime, begun: Duration, outcome: Outcome, ctx: &mut Context<Self>) {
+        let slots = self.slots(begun);
         match self.memory.take_in(&self.target, at, outcome, slots) {
             Some(event) => self.tell(event, ctx, Self::rest),
             None => self.rest(ctx),
@@ -321,27 +263,19 @@ impl Handler<Punch> for TargetActor {
     type Result = ();
 
     fn handle(&mut self, _: Punch, ctx: &mut Context<Self>) {
-        let Some(prober) = self.prober.as_ref().filter(|_| !self.probing) else {
+        if self.probing || self.prober.is_none() {
             return;
-        };
-        let late = self.started.elapsed() > self.schedule.due() + LATE_AFTER;
-        let tracer = Tracer::start(&self.clock);
-        let at = self.clock.now();
-        let limit = self.target.timeout + GRACE;
-        let probe = AssertUnwindSafe(prober.probe(tracer)).catch_unwind();
+        }
         self.probing = true;
-        self.pulse.expect_within(limit + ACCEPT_WITHIN);
-        ctx.spawn(timeout(limit, probe).into_actor(self).map(move |seen, actor, ctx| {
-            let outcome = match seen {
-                Ok(Ok(outcome)) => outcome,
-                Ok(Err(_panic)) => Outcome::fail(Cause::Internal, "skypunch failed: the probe panicked"),
-                Err(_elapsed) => {
-                    let limit = actor.target.timeout;
-                    Outcome::fail(Cause::Timeout, format!("no answer within {} s", limit.as_secs()))
-                }
-            };
-            actor.finish(at, late, outcome, ctx);
-        }));
+        match self.gate.try_enter() {
+            Some(place) => self.probe(place, ctx),
+            None => {
+                self.pulse.expect_within(WAITS_WITHIN);
+                ctx.spawn(
+                    self.gate.enter().into_actor(self).map(|place, actor, ctx| actor.probe(place, ctx)),
+                );
+            }
+        }
     }
 }
 
@@ -357,7 +291,7 @@ impl Handler<GetEvidence> for TargetActor {
     type Result = MessageResult<GetEvidence>;
 
     fn handle(&mut self, _: GetEvidence, _: &mut Context<Self>) -> Self::Result {
-        MessageResult(self.memory.evidence.clone())
+        MessageResult(self.memory.evidence().clone())
     }
 }
 
@@ -375,7 +309,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::TargetRow,
+        domain::{Edge, Incident, Status, TargetRow},
         port::plan_probe,
         testing::{Collector, ScriptedProbers, Step, TestClock, fixtures::target_row},
     };
@@ -410,6 +344,10 @@ mod tests {
     /// Starts an actor on a paused clock.
     fn watch(row: TargetRow, steps: impl IntoIterator<Item = Step>) -> Watch {
         pause();
+        watch_at(Gate::default(), row, steps)
+    }
+
+    fn watch_at(gate: Gate, row: TargetRow, steps: impl IntoIterator<Item = Step>) -> Watch {
         let probers = ScriptedProbers::new(steps);
         let heard = Collector::<ProbeCompleted>::default();
         let exited = Collector::<Exited>::default();
@@ -420,6 +358,7 @@ mod tests {
             prober,
             first_within: Duration::from_secs(1),
             memory: Memory::stored(&row.state),
+            gate,
             hearer: heard.recipient(),
             parent: Parent(exited.recipient()).start().recipient(),
             pulse: Pulse::new(Duration::ZERO),
@@ -510,7 +449,7 @@ mod tests {
         let watch = watch(every_second(1), [Step::After(Duration::from_millis(300), Outcome::pass(""))]);
         sleep(Duration::from_secs(3_600)).await;
         let events = watch.heard.heard();
-        assert_eq!(slots(&events), Slots { done: events.len() as u64, late: 0, skipped: 0 });
+        assert_eq!(slots(&events), Slots { done: events.len() as u64, ..Slots::default() });
         assert!((3_599..=3_600).contains(&events.len()));
         let first_to_last = (events[3_598].at - events[0].at).as_seconds_f64();
         assert!((first_to_last - 3_598.0).abs() < 0.01, "{first_to_last}");
@@ -576,6 +515,35 @@ mod tests {
         let first = &watch.heard.heard()[0];
         assert_eq!(first.edge, Some(Edge { from: Status::Fail, to: Status::Pass }));
         assert_eq!(first.tally.pass_count, 42);
+    }
+
+    #[actix::test]
+    async fn slots_that_pass_while_it_waits_at_the_gate_are_shed() {
+        pause();
+        let gate = Gate::default();
+        let mut within: Vec<Place> = std::iter::from_fn(|| gate.try_enter()).collect();
+        let watch = watch_at(gate, every_second(1), [up()]);
+        sleep(Duration::from_millis(5_700)).await;
+        assert!(watch.heard.heard().is_empty());
+        within.pop();
+        sleep(Duration::from_millis(1)).await;
+        let first = watch.heard.heard()[0].slots;
+        assert_eq!((first.done, first.late, first.skipped, first.shed), (1, 1, 5, 5));
+        sleep(Duration::from_secs(2)).await;
+        assert_eq!(slots(&watch.heard.heard()), Slots { done: 3, late: 1, skipped: 5, shed: 5 });
+    }
+
+    #[actix::test]
+    async fn a_target_that_does_not_answer_holds_nobody_up() {
+        pause();
+        let gate = Gate::default();
+        let mut within: Vec<Place> = std::iter::from_fn(|| gate.try_enter()).collect();
+        within.pop();
+        let _hangs = watch_at(gate.clone(), every_second(9), [Step::Hang]);
+        let watch = watch_at(gate, every_second(1), [up()]);
+        sleep(Duration::from_secs(12)).await;
+        let slots = slots(&watch.heard.heard());
+        assert_eq!((slots.done + slots.skipped, slots.skipped), (12, 0));
     }
 
     #[actix::test]
