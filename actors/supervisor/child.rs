@@ -11,7 +11,7 @@ use super::{
     budget::{Budget, DEATHS, WINDOW},
 };
 use crate::{
-    domain::{Cause, Outcome, Slots, Tally, TargetDefinition, TargetId, TargetRow},
+    domain::{Cause, Outcome, Slots, Tally, TargetDefinition, TargetId, TargetRow, TargetState},
     event::ProbeCompleted,
     lifecycle::{ChildExited, Stop},
     port::plan_probe,
@@ -24,14 +24,12 @@ const SILENCE: Duration = Duration::from_secs(30);
 pub(super) struct Child {
     /// What it shall run by; `None`: it shall not run.
     pub wanted: Option<TargetDefinition>,
-    /// What the next life begins from, where the last one left it.
+    /// What the next life begins from: where the last one left it, or what the database said while one lives.
     pub memory: Memory,
     /// How soon the next life probes first.
     pub first_within: Duration,
     pub budget: Budget,
     pub state: ChildState,
-    /// What the database said of it when it was last read.
-    pub stored: Memory,
     /// Whether it was silent when it was last looked at.
     silent: bool,
 }
@@ -60,7 +58,6 @@ impl Child {
             first_within,
             budget: Budget::default(),
             state: ChildState::Idle,
-            stored: Memory::stored(&row.state),
             silent: false,
         }
     }
@@ -131,7 +128,13 @@ impl Child {
     pub fn give_up(&mut self) {
         // Should its thread ever go on, there would be two of it.
         self.end();
-        self.memory = self.stored.clone();
+    }
+
+    /// Takes in what the database says. It says less than one knows who died.
+    pub fn follow(&mut self, state: &TargetState) {
+        if !matches!(self.state, ChildState::Idle) {
+            self.memory = Memory::stored(state);
+        }
     }
 
     /// Goes on from the counters of its row, which somebody reset.

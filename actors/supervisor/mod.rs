@@ -44,6 +44,8 @@ use crate::{
 
 /// How soon a new or changed target is probed.
 const FIRST_PROBE: Duration = Duration::from_secs(1);
+/// How many targets are probed for the first time within a second: more than that would wait for each other.
+const FIRST_PROBES_PER_S: usize = 10_000;
 /// How often all rows are read, whether or not anything seems to have changed.
 const READ_ALL: Duration = Duration::from_secs(60);
 /// Over what time the first probes of known targets are spread when the daemon starts.
@@ -102,7 +104,8 @@ pub struct ProbeThread {
 pub struct Supervisor {
     links: Links,
     reload_interval: Duration,
-    children: HashMap<TargetId, Child>,
+    /// Boxed, since a map is never full.
+    children: HashMap<TargetId, Box<Child>>,
     lives: u64,
     /// Scans that were begun; the newest of which the Notifier was told, and that was acted on: an older one
     /// comes too late.
@@ -166,7 +169,8 @@ impl Supervisor {
     /// The targets that need not be read again. Who may have to be replaced shall go on from what is known now.
     fn known(&self) -> Option<Revision> {
         let (revision, read_at) = self.known.as_ref()?;
-        let is_fresh = read_at.elapsed() < READ_ALL && !self.children.values().any(Child::seems_silent);
+        let is_fresh =
+            read_at.elapsed() < READ_ALL && !self.children.values().any(|child| child.seems_silent());
         is_fresh.then(|| revision.clone())
     }
 
@@ -193,18 +197,21 @@ impl Supervisor {
         let wanted = enabled.iter().map(|(&id, row)| (id, &row.definition));
         let plan = reconcile::reconcile(running, wanted);
 
-        for id in &plan.start {
-            self.want(enabled[id], at_start, ctx);
-        }
-        for id in &plan.replace {
-            self.want(enabled[id], false, ctx);
+        let begun = plan.start.len() + plan.replace.len();
+        let soon = FIRST_PROBE.mul_f64((begun as f64 / FIRST_PROBES_PER_S as f64).max(1.0));
+        for (id, at_start) in
+            plan.start.iter().map(|id| (id, at_start)).chain(plan.replace.iter().map(|id| (id, false)))
+        {
+            let row = enabled[id];
+            let is_known = at_start && row.state.status != Status::New;
+            self.want(row, if is_known { START_SPREAD.max(soon) } else { soon }, ctx);
         }
         for id in &plan.stop {
             self.dismiss(*id);
         }
         for (id, row) in &enabled {
             if let Some(child) = self.children.get_mut(id) {
-                child.stored = Memory::stored(&row.state);
+                child.follow(&row.state);
             }
         }
         for id in &targets.reset {
@@ -222,9 +229,7 @@ impl Supervisor {
     }
 
     /// Makes a child run by its row: at once, or when its present life has ended.
-    fn want(&mut self, row: &TargetRow, at_start: bool, ctx: &mut Context<Self>) {
-        let known = at_start && row.state.status != Status::New;
-        let first_within = if known { START_SPREAD } else { FIRST_PROBE };
+    fn want(&mut self, row: &TargetRow, first_within: Duration, ctx: &mut Context<Self>) {
         match self.children.entry(row.id) {
             Entry::Occupied(mut entry) => {
                 if !entry.get_mut().change(row, first_within) {
@@ -232,7 +237,7 @@ impl Supervisor {
                 }
             }
             Entry::Vacant(entry) => {
-                entry.insert(Child::new(row, first_within));
+                entry.insert(Box::new(Child::new(row, first_within)));
                 self.begin(row.id, ctx);
             }
         }

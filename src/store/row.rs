@@ -169,15 +169,16 @@ pub(super) fn target<'a>(cells: impl IntoIterator<Item = Cell<'a>>) -> Option<Ta
 }
 
 /// Leaves one row a target: the last, which has its newest incident.
-pub(super) fn one_each(rows: impl IntoIterator<Item = TargetRow>) -> Vec<TargetRow> {
-    let mut each: Vec<TargetRow> = Vec::new();
-    for row in rows {
-        match each.last_mut() {
-            Some(last) if last.id == row.id => *last = row,
-            _ => each.push(row),
+pub(super) fn one_each(mut rows: Vec<TargetRow>) -> Vec<TargetRow> {
+    rows.dedup_by(|later, kept| {
+        let is_same = later.id == kept.id;
+        if is_same {
+            std::mem::swap(later, kept);
         }
-    }
-    each
+        is_same
+    });
+    rows.shrink_to_fit();
+    rows
 }
 
 /// Reads a row of [`SELECT_NOTIFIERS`]; an id below zero is none.
