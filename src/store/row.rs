@@ -245,7 +245,7 @@ mod tests {
         let row = |id: i64| target([Cell::Integer(id)]).unwrap();
         let mut newer = row(1);
         newer.state.status_description = "newer".to_owned();
-        let each = one_each([row(1), newer, row(2)]);
+        let each = one_each(vec![row(1), newer, row(2)]);
         assert_eq!(each.len(), 2);
         assert_eq!(each[0].state.status_description, "newer");
     }
