@@ -104,10 +104,10 @@ impl Handler<ProbesCompleted> for Logger {
     }
 }
 
-/// `[1] Name, padded to 30 GET https://… PASS (200 OK) total 12.3 ms dns 0.4 …`
+/// The line of a result: `[1] Name, padded to 30 GET https://… PASS (200 OK) total 12.3 ms dns 0.4 …`
 ///
 /// Words of their own, so that log colourers find level, URL and verdict.
-fn line(event: &ProbeCompleted) -> String {
+pub fn line(event: &ProbeCompleted) -> String {
     let target = &event.target;
     let outcome = &event.outcome;
     let name = text::escape_controls(&target.name);
