@@ -37,7 +37,7 @@ pub struct ProbeCompleted {
     pub slots: Slots,
 }
 
-/// Results of several targets, at most one of each.
+/// Results of several targets, in the order in which they came.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "()")]
 pub struct ProbesCompleted(pub Arc<[ProbeCompleted]>);

@@ -30,7 +30,7 @@
 //! | [`event::NotifiersLoaded`] | Supervisor | Notifier |
 //! | [`event::Announced`] | Persister | Notifier |
 //! | [`event::DeliveryChanged`], [`event::Listen`] | Notifier | Persister |
-//! | [`query::LoadRows`] | Supervisor | Persister |
+//! | [`query::LoadRows`], [`query::LoadStates`] | Supervisor | Persister |
 //! | [`query::LoadUndelivered`] | Notifier | Persister |
 //! | [`query::GetProgress`] | Historian | Persister |
 //! | [`lifecycle::ChildExited`] | TargetActor, SinkWorker | their parents |

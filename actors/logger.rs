@@ -33,9 +33,12 @@ const BACKLOG: usize = 20_000;
 
 /// Writes one line a probe.
 pub struct Logger {
-    results: Sender<Arc<[ProbeCompleted]>>,
+    results: Sender<Lines>,
     backlog: Arc<Backlog>,
 }
+
+/// Results, and how many of them, from the first, are to be written.
+type Lines = (Arc<[ProbeCompleted]>, usize);
 
 /// What lies between the actor and the thread.
 #[derive(Default)]
@@ -64,17 +67,13 @@ impl Logger {
     }
 }
 
-fn write_all(
-    results: &Receiver<Arc<[ProbeCompleted]>>,
-    backlog: &Backlog,
-    mut write: impl FnMut(Level, String),
-) {
-    for events in results {
-        for event in &*events {
+fn write_all(results: &Receiver<Lines>, backlog: &Backlog, mut write: impl FnMut(Level, String)) {
+    for (events, lines) in results {
+        for event in &events[..lines] {
             let level = if event.outcome.passed() { Level::Info } else { Level::Error };
             write(level, line(event));
         }
-        backlog.waiting.fetch_sub(events.len(), Ordering::Relaxed);
+        backlog.waiting.fetch_sub(lines, Ordering::Relaxed);
         let lost = backlog.lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
             warn!("{lost} results were not logged: the log could not keep up");
@@ -92,13 +91,12 @@ impl Handler<ProbesCompleted> for Logger {
     fn handle(&mut self, ProbesCompleted(events): ProbesCompleted, ctx: &mut Context<Self>) {
         let Backlog { waiting, lost } = &*self.backlog;
         // Only the thread takes away from it meanwhile.
-        if waiting.load(Ordering::Relaxed) + events.len() > BACKLOG {
-            lost.fetch_add(events.len() as u64, Ordering::Relaxed);
-            return;
-        }
-        waiting.fetch_add(events.len(), Ordering::Relaxed);
+        let room = BACKLOG.saturating_sub(waiting.load(Ordering::Relaxed));
+        let lines = events.len().min(room);
+        lost.fetch_add((events.len() - lines) as u64, Ordering::Relaxed);
+        waiting.fetch_add(lines, Ordering::Relaxed);
         // The thread is gone, and with it all use of this actor: let it be seen.
-        if self.results.send(events).is_err() {
+        if self.results.send((events, lines)).is_err() {
             ctx.stop();
         }
     }
@@ -195,7 +193,18 @@ mod tests {
             logger.send(alone(probe_completed(id, Outcome::pass("200 OK")))).await.unwrap();
         }
         assert_eq!(backlog.lost.load(Ordering::Relaxed), 10);
+        assert_eq!(backlog.waiting.load(Ordering::Relaxed), BACKLOG);
         drop(release);
+    }
+
+    #[actix::test]
+    async fn of_more_than_there_is_room_for_as_much_is_written_as_there_is_room() {
+        let (written, lines) = mpsc::channel();
+        let logger = Logger::new(move |_, _| written.send(()).unwrap_or_default()).unwrap().start();
+        let many = vec![probe_completed(1, Outcome::pass("200 OK")); BACKLOG + 3];
+        logger.send(ProbesCompleted(many.into())).await.unwrap();
+        (0..BACKLOG).for_each(|_| lines.recv().unwrap());
+        assert!(lines.recv_timeout(Duration::from_millis(50)).is_err());
     }
 
     #[actix::test]

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 
 use actix::prelude::*;
-use log::warn;
+use log::{info, warn};
 use tokio::time::Instant;
 
 use crate::{domain::Slots, event::ProbesCompleted};
@@ -16,7 +16,7 @@ use crate::{domain::Slots, event::ProbesCompleted};
 /// How many whole seconds the rate is taken over.
 const WINDOW_S: u64 = 10;
 
-/// How often an overload is told of while it lasts.
+/// How often an overload is told of while it lasts, and how long no slot must have been shed until it is over.
 const TELL_EVERY_S: u64 = 60;
 
 /// What was measured so far?
@@ -48,9 +48,10 @@ pub struct Meter {
 /// A time in which the machine cannot do all that it should.
 #[derive(Clone, Copy, Debug, Default)]
 struct Overload {
-    /// The seconds of the run when a slot was shed last, and when that was told last.
+    /// The second of the run in which a slot was shed last.
     last: u64,
-    told: u64,
+    /// When that was told last.
+    told: Option<u64>,
     /// The slots that were shed.
     shed: u64,
 }
@@ -76,32 +77,25 @@ impl Meter {
         while self.recent.front().is_some_and(|(second, _)| second + WINDOW_S < now) {
             self.recent.pop_front();
         }
-        if let Some(told) = self.watch_load(slots.shed, now) {
-            warn!("{told}");
-        }
+        self.watch_load(slots.shed, now);
     }
 
-    /// What is to be told of the load: that it is too much, once a minute, and that it is not any more.
-    fn watch_load(&mut self, shed: u64, now: u64) -> Option<String> {
-        let was_known = self.overload.is_some();
-        if shed == 0 && !was_known {
-            return None;
-        }
-        let overload = self.overload.get_or_insert_default();
-        overload.shed += shed;
+    /// Tells when the load is too much, once a minute while it is, and when it is not any more.
+    fn watch_load(&mut self, shed: u64, now: u64) {
         if shed > 0 {
+            let overload = self.overload.get_or_insert_default();
+            overload.shed += shed;
             overload.last = now;
         }
+        let Some(overload) = &mut self.overload else { return };
         let total = overload.shed;
-        if overload.last + WINDOW_S < now {
+        if overload.last + TELL_EVERY_S < now {
+            info!("not overloaded any more: {total} slots were skipped");
             self.overload = None;
-            return Some(format!("not overloaded any more: {total} slots were skipped"));
+        } else if shed > 0 && overload.told.is_none_or(|told| told + TELL_EVERY_S <= now) {
+            overload.told = Some(now);
+            warn!("overloaded: {total} slots skipped, since this machine had no time for them");
         }
-        if was_known && now < overload.told + TELL_EVERY_S {
-            return None;
-        }
-        overload.told = now;
-        Some(format!("overloaded: {total} slots skipped, since this machine had no time for them"))
     }
 
     fn measures(&self) -> Measures {
@@ -166,7 +160,7 @@ mod tests {
         for second in 0..200 {
             let shed = if (20..110).contains(&second) { 3 } else { 0 };
             meter.count(Slots { done: 7, skipped: shed, shed, late: 0 });
-            let of_now = meter.overload.map(|overload| overload.told);
+            let of_now = meter.overload.and_then(|overload| overload.told);
             if told.last() != Some(&of_now) {
                 told.push(of_now);
             }

@@ -3,7 +3,7 @@
 use actix::prelude::*;
 
 use crate::{
-    domain::{NotifierRow, Parcel, TargetId, TargetRow},
+    domain::{NotifierRow, Parcel, TargetId, TargetRow, TargetState},
     port::{JournalError, Progress, Revision, StoreError},
 };
 
@@ -34,6 +34,11 @@ pub struct Targets {
     /// Those whose counters somebody reset since they were read last.
     pub reset: Vec<TargetId>,
 }
+
+/// How do these targets stand, as far as is known without asking the database?
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Vec<(TargetId, TargetState)>")]
+pub struct LoadStates(pub Vec<TargetId>);
 
 /// Which notifications have not come to their end? Of each notifier the oldest `most`, in order.
 #[derive(Clone, Copy, Debug, Message)]

@@ -9,8 +9,8 @@ use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 use super::{GetPersistence, ListRows, Persistence, Persister, ahead::bring_up_to_date};
 use crate::{
     domain::{NotifierRow, Parcel, Status, TargetId, TargetRow},
-    port::{JournalError, Progress, Store, StoreError, within_deadline},
-    query::{GetProgress, LoadRows, LoadUndelivered, Loaded, Rows, Targets},
+    port::{JournalError, Progress, Revision, Store, StoreError, within_deadline},
+    query::{GetProgress, LoadRows, LoadStates, LoadUndelivered, Loaded, Rows, Targets},
 };
 
 impl Persister {
@@ -63,59 +63,63 @@ impl Handler<LoadRows> for Persister {
     fn handle(&mut self, LoadRows { known }: LoadRows, _: &mut Context<Self>) -> Self::Result {
         let mut looked = self.looked.subscribe();
         let (store, turn) = (self.store.clone(), self.turn.clone());
-        let known = known.filter(|_| self.rows.is_some());
         let read = async move {
             // A persister that is gone ends the daemon.
             looked.wait_for(|looked| *looked).await.ok();
-            // Before the rows, so that these are not older.
-            let revision = within_deadline(store.revision()).await?;
-            if known.as_ref() == Some(&revision) {
-                let notifiers = within_deadline(store.load_notifiers()).await?;
-                return Ok((revision, Read::Notifiers(notifiers)));
-            }
-            let (rows, turn) = read(store, turn).await;
-            Ok((revision, Read::All(rows?, turn)))
+            let turn = turn.read_owned().await;
+            (read_news(&*store, known).await, turn)
         };
-        Box::pin(read.into_actor(self).map(|read: Result<_, StoreError>, actor, _| {
+        Box::pin(read.into_actor(self).map(|(read, _turn), actor, _| {
             actor.reading.saw(&read);
-            let (revision, read) = read?;
+            let (revision, targets, notifiers) = read?;
             if actor.progress.is_none() {
                 // Old states would be taken for new ones.
                 return Err(StoreError::Unavailable("the journal was not looked through yet".into()));
             }
-            match read {
-                Read::Notifiers(notifiers) => {
-                    if let Some(rows) = &mut actor.rows {
-                        rows.notifiers.clone_from(&notifiers);
-                    }
-                    Ok(Loaded { revision, targets: None, notifiers })
-                }
-                Read::All(rows, _turn) => {
-                    let reset =
-                        actor.rows.as_ref().map(|known| reset_since(known, &rows)).unwrap_or_default();
-                    let current = actor.with_news(rows.clone());
-                    actor.rows = Some(rows);
-                    let targets = Targets { rows: current.targets, reset };
-                    Ok(Loaded { revision, targets: Some(targets), notifiers: current.notifiers })
-                }
-            }
+            let known = actor.rows.take().unwrap_or_default();
+            let is_news = targets.is_some();
+            let reset = targets.as_deref().map(|read| reset_since(&known.targets, read)).unwrap_or_default();
+            let told = Rows { targets: targets.clone().unwrap_or_default(), notifiers: notifiers.clone() };
+            actor.rows = Some(Rows { targets: targets.unwrap_or(known.targets), notifiers });
+            let Rows { targets, notifiers } = actor.with_news(told);
+            let targets = is_news.then_some(Targets { rows: targets, reset });
+            Ok(Loaded { revision, targets, notifiers })
         }))
     }
 }
 
-/// The targets whose counters are behind what this daemon wrote, or read before.
-fn reset_since(known: &Rows, read: &Rows) -> Vec<TargetId> {
-    let was_reset = |row: &&TargetRow| {
-        let before = known.targets.binary_search_by_key(&row.id, |known| known.id);
-        before.is_ok_and(|at| row.state.tally.was_reset_since(&known.targets[at].state.tally))
-    };
-    read.targets.iter().filter(was_reset).map(|row| row.id).collect()
+impl Handler<LoadStates> for Persister {
+    type Result = MessageResult<LoadStates>;
+
+    fn handle(&mut self, LoadStates(ids): LoadStates, _: &mut Context<Self>) -> Self::Result {
+        let known = self.rows.iter().flat_map(|rows| &rows.targets).filter(|row| ids.contains(&row.id));
+        let rows = Rows { targets: known.cloned().collect(), notifiers: Vec::new() };
+        MessageResult(self.with_news(rows).targets.into_iter().map(|row| (row.id, row.state)).collect())
+    }
 }
 
-/// What was read for a [`LoadRows`].
-enum Read {
-    Notifiers(Vec<NotifierRow>),
-    All(Rows, OwnedRwLockReadGuard<()>),
+/// The revision, all notifiers, and the targets unless those of the revision are known.
+async fn read_news(
+    store: &dyn Store,
+    known: Option<Revision>,
+) -> Result<(Revision, Option<Vec<TargetRow>>, Vec<NotifierRow>), StoreError> {
+    // Before the rows, so that these are not older.
+    let revision = within_deadline(store.revision()).await?;
+    let notifiers = within_deadline(store.load_notifiers()).await?;
+    let targets = match known {
+        Some(known) if known == revision => None,
+        _ => Some(within_deadline(store.load_targets()).await?),
+    };
+    Ok((revision, targets, notifiers))
+}
+
+/// The targets whose counters are behind what this daemon wrote, or read before.
+fn reset_since(known: &[TargetRow], read: &[TargetRow]) -> Vec<TargetId> {
+    let was_reset = |row: &&TargetRow| {
+        let before = known.binary_search_by_key(&row.id, |known| known.id);
+        before.is_ok_and(|at| row.state.tally.was_reset_since(&known[at].state.tally))
+    };
+    read.iter().filter(was_reset).map(|row| row.id).collect()
 }
 
 impl Handler<ListRows> for Persister {

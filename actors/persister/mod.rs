@@ -1,7 +1,7 @@
 //! Makes what happens durable: first in the journal, then in the database.
 //!
 //! - hears: [`ProbesCompleted`], [`DeliveryChanged`], [`Resend`]; [`ListRows`], [`GetPersistence`],
-//!   [`LoadRows`](crate::query::LoadRows), [`GetProgress`](crate::query::GetProgress),
+//!   [`LoadRows`](crate::query::LoadRows), [`LoadStates`](crate::query::LoadStates), [`GetProgress`](crate::query::GetProgress),
 //!   [`LoadUndelivered`](crate::query::LoadUndelivered), [`Listen`]; what operators change; [`Drain`], [`Stop`]
 //! - says: [`Announced`] to whoever listens
 //! - owns: the journal's numbers; the batch that gathers; the newest batches that the database lacks; at most one

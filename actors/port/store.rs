@@ -68,8 +68,8 @@ pub trait Store: History + Send + Sync {
 
 /// The definitions of all targets, in brief: it costs far less than to read them.
 ///
-/// Another one stands for other definitions, or for counters that somebody else wrote. The same one hardly ever stands
-/// for others: who goes by it reads the rows themselves now and then.
+/// Another one stands for other definitions, or, where the backend can tell, for counters that somebody else wrote. The
+/// same one hardly ever stands for other definitions: who goes by it reads the rows themselves now and then.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Revision(pub String);
 

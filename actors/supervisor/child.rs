@@ -11,7 +11,7 @@ use super::{
     budget::{Budget, DEATHS, WINDOW},
 };
 use crate::{
-    domain::{Cause, Outcome, Slots, Tally, TargetDefinition, TargetId, TargetRow, TargetState},
+    domain::{Cause, Outcome, Slots, Tally, TargetDefinition, TargetId, TargetRow},
     event::ProbeCompleted,
     lifecycle::{ChildExited, Stop},
     port::plan_probe,
@@ -24,12 +24,16 @@ const SILENCE: Duration = Duration::from_secs(30);
 pub(super) struct Child {
     /// What it shall run by; `None`: it shall not run.
     pub wanted: Option<TargetDefinition>,
-    /// What the next life begins from: where the last one left it, or what the database said while one lives.
+    /// What the next life begins from, where the last one left it.
     pub memory: Memory,
+    /// Counters that somebody reset while the last life was ending.
+    reset: Option<Tally>,
     /// How soon the next life probes first.
     pub first_within: Duration,
     pub budget: Budget,
     pub state: ChildState,
+    /// How often it hung: its successor gets another thread.
+    hung: usize,
     /// Whether it was silent when it was last looked at.
     silent: bool,
 }
@@ -45,6 +49,10 @@ pub(super) enum ChildState {
         life: Life,
         since: Instant,
     },
+    /// Nobody waits for its end any more, and it is being found out what its successor goes on from.
+    Lost {
+        life: Life,
+    },
     /// Does not run: died too often, or did not begin yet.
     Idle,
 }
@@ -55,9 +63,11 @@ impl Child {
         Self {
             wanted: Some(row.definition.clone()),
             memory: Memory::stored(&row.state),
+            reset: None,
             first_within,
             budget: Budget::default(),
             state: ChildState::Idle,
+            hung: 0,
             silent: false,
         }
     }
@@ -78,9 +88,9 @@ impl Child {
         let (target, prober) = plan_probe(&*links.probers, life.target, definition);
         let pulse = Pulse::new(self.first_within);
         let threads = &links.threads;
-        // Mixed, as ids that are enabled together may have a stride; the successor of one that hung gets another thread.
+        // Mixed, as ids that are enabled together may have a stride.
         let mixed = (life.target.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize;
-        let thread = &threads[(mixed + self.budget.deaths()) % threads.len()];
+        let thread = &threads[(mixed + self.hung) % threads.len()];
         let post = Post {
             life,
             target: Arc::new(target),
@@ -114,35 +124,36 @@ impl Child {
         let silent = match &self.state {
             ChildState::Running { addr, pulse, .. } => !addr.connected() || pulse.overdue() > SILENCE,
             ChildState::Ending { since, .. } => since.elapsed() > SILENCE,
-            ChildState::Idle => false,
+            ChildState::Lost { .. } | ChildState::Idle => false,
         };
         std::mem::replace(&mut self.silent, silent) && silent
     }
 
-    /// Whether it was silent at the last look.
-    pub fn seems_silent(&self) -> bool {
-        self.silent
-    }
-
-    /// Waits no longer for the end of a silent life. What it knew is lost, but for what was written.
-    pub fn give_up(&mut self) {
-        // Should its thread ever go on, there would be two of it.
+    /// Waits no longer for the end of a silent life. Should its thread ever go on, there would be two of it.
+    pub fn give_up(&mut self) -> Option<Life> {
         self.end();
-    }
-
-    /// Takes in what the database says. It says less than one knows who died.
-    pub fn follow(&mut self, state: &TargetState) {
-        if !matches!(self.state, ChildState::Idle) {
-            self.memory = Memory::stored(state);
-        }
+        let ChildState::Ending { life, .. } = self.state else { return None };
+        self.state = ChildState::Lost { life };
+        self.hung += 1;
+        Some(life)
     }
 
     /// Goes on from the counters of its row, which somebody reset.
-    pub fn recount(&self, tally: Tally) {
-        if let ChildState::Running { addr, .. } = &self.state {
+    pub fn recount(&mut self, tally: Tally) {
+        match &self.state {
             #[expect(clippy::disallowed_methods, reason = "at most one a scan")]
-            addr.do_send(Recount(tally));
+            ChildState::Running { addr, .. } => addr.do_send(Recount(tally)),
+            ChildState::Ending { .. } | ChildState::Lost { .. } => self.reset = Some(tally),
+            ChildState::Idle => self.memory.recount(tally),
         }
+    }
+
+    /// A life is over, and left this.
+    pub fn inherit(&mut self, mut left: Memory) {
+        if let Some(tally) = self.reset.take() {
+            left.recount(tally);
+        }
+        self.memory = left;
     }
 
     /// What is told of a child that died too often.

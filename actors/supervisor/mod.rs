@@ -1,7 +1,7 @@
 //! Keeps one [`TargetActor`](target::TargetActor) running for each enabled row.
 //!
 //! - hears: [`Reload`], [`GetEvidence`], [`Drain`], [`Stop`]; [`ChildExited`] from its children
-//! - says: [`LoadRows`] to the Persister, [`NotifiersLoaded`] to the Notifier,
+//! - says: [`LoadRows`] and [`LoadStates`] to the Persister, [`NotifiersLoaded`] to the Notifier,
 //!   [`Stop`] and [`Recount`](target::Recount) to its children
 //! - owns: the children, what each was started from, and their restart budgets
 //! - timer: the next scan, armed when the last one has ended
@@ -38,7 +38,7 @@ use crate::{
     gate::Gate,
     lifecycle::{ChildExited, Drain, Stop},
     port::{Clock, ProberFactory, Revision, StoreError},
-    query::{LoadRows, Loaded, Targets},
+    query::{LoadRows, LoadStates, Loaded, Targets},
     target::{self, Life, Memory},
 };
 
@@ -77,6 +77,8 @@ pub struct GetEvidence(pub TargetId);
 pub struct Links {
     /// Reads the database.
     pub rows: Recipient<LoadRows>,
+    /// Knows how targets stand, whether or not the database answers.
+    pub states: Recipient<LoadStates>,
     /// Tells people.
     pub notifier: Recipient<NotifiersLoaded>,
     /// Hears of results of targets that are not watched any more.
@@ -107,10 +109,11 @@ pub struct Supervisor {
     /// Boxed, since a map is never full.
     children: HashMap<TargetId, Box<Child>>,
     lives: u64,
-    /// Scans that were begun; the newest of which the Notifier was told, and that was acted on: an older one
-    /// comes too late.
+    /// Scans that were begun.
     scans: u64,
+    /// The newest of which the Notifier was told: an older one comes too late.
     told: u64,
+    /// The newest that was acted on.
     acted_on: u64,
     /// The targets that were acted on last, and when all were last read.
     known: Option<(Revision, Instant)>,
@@ -166,12 +169,10 @@ impl Supervisor {
         }))
     }
 
-    /// The targets that need not be read again. Who may have to be replaced shall go on from what is known now.
+    /// The targets that need not be read again.
     fn known(&self) -> Option<Revision> {
         let (revision, read_at) = self.known.as_ref()?;
-        let is_fresh =
-            read_at.elapsed() < READ_ALL && !self.children.values().any(|child| child.seems_silent());
-        is_fresh.then(|| revision.clone())
+        (read_at.elapsed() < READ_ALL).then(|| revision.clone())
     }
 
     fn scan_again(&mut self, ctx: &mut Context<Self>) {
@@ -209,13 +210,8 @@ impl Supervisor {
         for id in &plan.stop {
             self.dismiss(*id);
         }
-        for (id, row) in &enabled {
-            if let Some(child) = self.children.get_mut(id) {
-                child.follow(&row.state);
-            }
-        }
         for id in &targets.reset {
-            if let (Some(child), Some(row)) = (self.children.get(id), enabled.get(id)) {
+            if let (Some(child), Some(row)) = (self.children.get_mut(id), enabled.get(id)) {
                 child.recount(row.state.tally);
             }
         }
@@ -291,16 +287,28 @@ impl Supervisor {
     /// The net under [`ChildExited`]: who is gone without a word, or silent, is replaced, whether or not the
     /// database answers.
     fn bury_the_silent(&mut self, ctx: &mut Context<Self>) {
-        let mut silent = Vec::new();
-        for (&id, child) in &mut self.children {
-            if child.is_silent() {
-                child.give_up();
-                silent.push(id);
+        let silent = self.children.iter_mut().filter_map(|(&id, child)| {
+            let life = if child.is_silent() { child.give_up() } else { None };
+            Some((id, life?))
+        });
+        let silent: Vec<_> = silent.collect();
+        if silent.is_empty() {
+            return;
+        }
+        // What they knew is lost, but for what they told.
+        let states = self.links.states.send(LoadStates(silent.iter().map(|(id, _)| *id).collect()));
+        ctx.spawn(states.into_actor(self).map(|states, actor, ctx| {
+            let mut states: HashMap<_, _> = states.unwrap_or_default().into_iter().collect();
+            for (id, life) in silent {
+                let Some(child) = actor.children.get_mut(&id) else { continue };
+                if matches!(child.state, ChildState::Lost { life: lost } if lost == life) {
+                    if let Some(state) = states.remove(&id) {
+                        child.inherit(Memory::stored(&state));
+                    }
+                    actor.after_life(id, Some("hung"), ctx);
+                }
             }
-        }
-        for id in silent {
-            self.after_life(id, Some("hung"), ctx);
-        }
+        }));
     }
 
     fn answer_drain(&mut self) {
@@ -343,7 +351,7 @@ impl Handler<ChildExited<Life, Memory>> for Supervisor {
             // The late end of a life that was given up before.
             _ => return,
         };
-        child.memory = exited.left;
+        child.inherit(exited.left);
         self.after_life(id, died, ctx);
     }
 }
@@ -441,6 +449,7 @@ mod tests {
         let notifiers = Collector::<NotifiersLoaded>::default();
         let mut links = Links {
             rows: persister.clone().recipient(),
+            states: persister.clone().recipient(),
             notifier: notifiers.recipient(),
             courier: courier.clone(),
             probers: Arc::new(probers.clone()),
@@ -642,6 +651,56 @@ mod tests {
         let before = house.heard_of(1).len();
         seconds(60).await;
         assert_eq!(house.heard_of(1).len(), before);
+    }
+
+    #[actix::test]
+    async fn counters_that_are_reset_with_an_edit_are_counted_on_from_there() {
+        let house = house([every_second(1)], [up()]);
+        seconds(20).await;
+        house.store.edit_target(TargetId(1), |row| {
+            row.state.tally = Tally::default();
+            row.definition.timeout = 7;
+        });
+        seconds(5).await;
+        let told = house.heard_of(1).last().unwrap().tally.pass_count;
+        assert!(told <= 7, "{told}");
+    }
+
+    /// Carries some results, and then none any more.
+    struct Stuck(Recipient<ProbeCompleted>, usize);
+
+    impl Actor for Stuck {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<ProbeCompleted> for Stuck {
+        type Result = ResponseFuture<()>;
+
+        fn handle(&mut self, event: ProbeCompleted, _: &mut Context<Self>) -> Self::Result {
+            let Some(left) = self.1.checked_sub(1) else { return Box::pin(std::future::pending()) };
+            self.1 = left;
+            let sent = self.0.send(event);
+            Box::pin(async move { sent.await.unwrap() })
+        }
+    }
+
+    #[actix::test]
+    async fn the_successor_of_one_that_hung_tells_of_no_failure_twice() {
+        let down = Step::See(Outcome::fail(Cause::Connect, "refused"));
+        let house = house_with([every_second(1)], [up(), down], |links, _| {
+            let normal = links.threads[0].clone();
+            let stuck = Stuck(normal.courier.clone(), 3).start().recipient();
+            links.threads = vec![normal.clone(), ProbeThread { courier: stuck, ..normal }];
+        });
+        seconds(10).await;
+        assert_eq!(house.heard_of(1).len(), 3, "it hangs");
+        // What the database knows is old, and cannot be asked for.
+        house.faults.set(Fault::Unavailable);
+        seconds(120).await;
+        let heard = house.heard_of(1);
+        assert!(heard.len() > 3, "it was replaced");
+        let edges: Vec<_> = heard.iter().filter_map(|e| e.edge).map(|e| (e.from, e.to)).collect();
+        assert_eq!(edges, [(Status::New, Status::Pass), (Status::Pass, Status::Fail)]);
     }
 
     #[actix::test]

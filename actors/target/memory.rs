@@ -88,6 +88,11 @@ impl Memory {
         before.is_some_and(|before| due > before)
     }
 
+    /// Goes on counting from there.
+    pub fn recount(&mut self, tally: Tally) {
+        self.tally = tally;
+    }
+
     /// The last results.
     pub fn evidence(&self) -> &Evidence {
         &self.evidence

@@ -126,6 +126,11 @@ pub struct TargetActor {
     started: Instant,
     schedule: Schedule,
     probing: bool,
+    /// Whether a result is told and not accepted yet, and whether the end waits for that.
+    telling: bool,
+    ending: bool,
+    /// When it could have probed again.
+    ready: Duration,
     /// Whether the next probe is one between due times, which confirms a failure.
     retrying: bool,
 }
@@ -148,13 +153,17 @@ impl TargetActor {
             memory,
             started: Instant::now(),
             probing: false,
+            telling: false,
+            ending: false,
+            ready: Duration::ZERO,
             retrying: false,
         }
     }
 
     fn rest(&mut self, ctx: &mut Context<Self>) {
         self.probing = false;
-        let due = self.schedule.due().saturating_sub(self.started.elapsed());
+        self.ready = self.started.elapsed();
+        let due = self.schedule.due().saturating_sub(self.ready);
         // A failure is confirmed sooner than at the next due time, where the row wants that.
         let retry = self.target.options.retry_interval_ms.filter(|_| self.memory.health.suspects());
         let retry = retry.map(Duration::from_millis).filter(|retry| *retry < due);
@@ -173,11 +182,11 @@ impl TargetActor {
         let limit = self.target.timeout + GRACE;
         let mut probe = AssertUnwindSafe(prober.probe(tracer)).catch_unwind();
         let probed = async move {
-            match timeout(PATIENCE.min(limit), &mut probe).await {
+            match timeout(PATIENCE, &mut probe).await {
                 Ok(seen) => Ok(seen),
                 Err(_still_waits) => {
                     drop(place);
-                    timeout(limit.saturating_sub(PATIENCE), probe).await
+                    timeout(limit - PATIENCE, probe).await
                 }
             }
         };
@@ -204,8 +213,10 @@ impl TargetActor {
             return Slots::default();
         }
         let late = u64::from(begun > due + LATE_AFTER);
-        let mut at_its_begin = self.schedule;
-        Slots { done: 1, late, shed: at_its_begin.advance(begun), skipped: self.schedule.advance(now) }
+        // Those that passed before it was ready are not for want of time.
+        let passed_at = |at| self.schedule.clone().advance(at);
+        let shed = passed_at(begun) - passed_at(self.ready.min(begun));
+        Slots { done: 1, late, shed, skipped: self.schedule.advance(now) }
     }
 
     fn finish(&mut self, at: OffsetDateTime, begun: Duration, outcome: Outcome, ctx: &mut Context<Self>) {
@@ -223,8 +234,16 @@ impl TargetActor {
         ctx: &mut Context<Self>,
         then: impl FnOnce(&mut Self, &mut Context<Self>) + 'static,
     ) {
+        self.telling = true;
         // A hearer that is gone ends the daemon.
-        ctx.spawn(self.hearer.send(event).into_actor(self).map(|_, actor, ctx| then(actor, ctx)));
+        ctx.spawn(self.hearer.send(event).into_actor(self).map(|_, actor, ctx| {
+            actor.telling = false;
+            if actor.ending {
+                ctx.stop();
+            } else {
+                then(actor, ctx);
+            }
+        }));
     }
 }
 
@@ -283,7 +302,7 @@ impl Handler<Recount> for TargetActor {
     type Result = ();
 
     fn handle(&mut self, Recount(tally): Recount, _: &mut Context<Self>) {
-        self.memory.tally = tally;
+        self.memory.recount(tally);
     }
 }
 
@@ -299,7 +318,12 @@ impl Handler<Stop> for TargetActor {
     type Result = ();
 
     fn handle(&mut self, _: Stop, ctx: &mut Context<Self>) {
-        ctx.stop();
+        // What is told would be lost with its sender, and the successor goes on from what came of it.
+        if self.telling {
+            self.ending = true;
+        } else {
+            ctx.stop();
+        }
     }
 }
 
@@ -348,6 +372,16 @@ mod tests {
     }
 
     fn watch_at(gate: Gate, row: TargetRow, steps: impl IntoIterator<Item = Step>) -> Watch {
+        let heard = Collector::<ProbeCompleted>::default();
+        Watch { heard: heard.clone(), ..watch_told(heard.recipient(), gate, row, steps) }
+    }
+
+    fn watch_told(
+        hearer: Recipient<ProbeCompleted>,
+        gate: Gate,
+        row: TargetRow,
+        steps: impl IntoIterator<Item = Step>,
+    ) -> Watch {
         let probers = ScriptedProbers::new(steps);
         let heard = Collector::<ProbeCompleted>::default();
         let exited = Collector::<Exited>::default();
@@ -359,7 +393,7 @@ mod tests {
             first_within: Duration::from_secs(1),
             memory: Memory::stored(&row.state),
             gate,
-            hearer: heard.recipient(),
+            hearer,
             parent: Parent(exited.recipient()).start().recipient(),
             pulse: Pulse::new(Duration::ZERO),
             clock: Arc::new(TestClock::default()),
@@ -554,6 +588,50 @@ mod tests {
         sleep(Duration::from_millis(1)).await;
         let Exited(panicked, tally) = stopped.exited.heard()[0];
         assert!(!panicked && tally.pass_count == 3);
+    }
+
+    /// Accepts after three seconds and a half.
+    struct Slow(Recipient<ProbeCompleted>);
+
+    impl Actor for Slow {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<ProbeCompleted> for Slow {
+        type Result = ResponseFuture<()>;
+
+        fn handle(&mut self, event: ProbeCompleted, _: &mut Context<Self>) -> Self::Result {
+            let heard = self.0.send(event);
+            Box::pin(async move {
+                heard.await.unwrap();
+                sleep(Duration::from_millis(3_500)).await;
+            })
+        }
+    }
+
+    #[actix::test]
+    async fn slots_that_pass_before_a_result_is_accepted_are_skipped_but_not_shed() {
+        pause();
+        let heard = Collector::<ProbeCompleted>::default();
+        let slow = Slow(heard.recipient()).start().recipient();
+        let _watch = watch_told(slow, Gate::default(), every_second(1), [up()]);
+        sleep(Duration::from_secs(20)).await;
+        let slots = slots(&heard.heard());
+        assert!(slots.skipped >= 12 && slots.shed == 0, "{slots:?}");
+    }
+
+    #[actix::test]
+    async fn a_stop_before_a_result_is_accepted_loses_no_edge() {
+        pause();
+        let heard = Collector::<ProbeCompleted>::default();
+        let slow = Slow(heard.recipient()).start().recipient();
+        let watch = watch_told(slow, Gate::default(), every_second(1), [down()]);
+        sleep(Duration::from_millis(1_200)).await;
+        watch.addr.send(Stop).await.unwrap();
+        sleep(Duration::from_millis(1)).await;
+        assert!(watch.exited.heard().is_empty());
+        sleep(Duration::from_secs(10)).await;
+        assert_eq!((heard.heard().len(), watch.exited.heard()[0].1.fail_count), (1, 1));
     }
 
     #[actix::test]

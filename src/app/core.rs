@@ -83,21 +83,23 @@ impl Core {
             let hearers = hearers.to_vec();
             Courier::start_in_arbiter(thread, |_| Courier::new(hearers))
         };
-        let mut couriers = vec![courier(&Arbiter::current())];
-        couriers.extend(probing.iter().map(|thread| courier(&thread.handle())));
-        let threads = probing.iter().zip(&couriers[1..]).map(|(thread, courier)| ProbeThread {
+        let of_supervisor = courier(&Arbiter::current());
+        let mut couriers: Vec<_> = probing.iter().map(|thread| courier(&thread.handle())).collect();
+        let threads = probing.iter().zip(&couriers).map(|(thread, courier)| ProbeThread {
             arbiter: thread.handle(),
             gate: Gate::default(),
             courier: courier.clone().recipient(),
         });
         let links = Links {
             rows: persister.clone().recipient(),
+            states: persister.clone().recipient(),
             notifier: notifier.clone().recipient(),
-            courier: couriers[0].clone().recipient(),
+            courier: of_supervisor.clone().recipient(),
             probers: kinds.probers.clone(),
             threads: threads.collect(),
             clock: clock.clone(),
         };
+        couriers.push(of_supervisor);
         let supervisor = Supervisor::new(links, settings.daemon.reload_interval).start();
         let tester = Tester::new(kinds.probers.clone(), kinds.sinks.clone(), clock).start();
         let threads = [delivering].into_iter().chain(probing).collect();
@@ -119,8 +121,8 @@ impl Core {
         core.into_iter().find(|(_, alive)| !alive).map(|(name, _)| name)
     }
 
-    /// Targets stop, then what is to be told is told, then what is to be written is written: each for its
-    /// share of the time, so that none leaves nothing to the next. What is not done is in the journal.
+    /// Targets stop, their last results are taken note of, then what is to be told is told, then what is to be written
+    /// is written: each for its share of the time, so that none leaves nothing to the next. What is not done is in the journal.
     pub(super) async fn stop(self, within: Duration) {
         let begun = Instant::now();
         if timeout_at(begun + within / 4, self.supervisor.send(Drain)).await.is_err() {

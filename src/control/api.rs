@@ -213,11 +213,11 @@ impl Api {
             "targets": view::statuses(&persistence),
             "probes_per_s": measures.probes_per_s,
             "slots": { "done": slots.done, "late": slots.late, "skipped": slots.skipped },
-            "overload": (measures.shed > 0).then(|| json!({ "slots_skipped": measures.shed })),
             "results_waiting": persistence.results_waiting,
             "notifications_waiting": waiting,
             "journal": view::journal(&persistence),
             "results_dropped": persistence.results_dropped,
+            "overload": (measures.shed > 0).then(|| json!({ "slots_skipped": measures.shed })),
         }))
     }
 

@@ -16,8 +16,8 @@ const BASE: [&str; 7] = ["settings", "secret", "fields", "net", "logging", "own_
 
 /// The modules of `actors` that hold one actor each. They know each other's messages by what they share:
 /// `event`, `lifecycle`, `query`.
-const ACTORS: [&str; 8] =
-    ["supervisor", "target", "persister", "historian", "logger", "notifier", "meter", "tester"];
+const ACTORS: [&str; 9] =
+    ["supervisor", "target", "courier", "persister", "historian", "logger", "notifier", "meter", "tester"];
 
 /// What an actor may know beside the shared modules: its own children.
 const CHILDREN: [(&str, &str); 1] = [("supervisor", "target")];
@@ -147,7 +147,7 @@ fn an_actor_knows_no_other_actor() {
 #[test]
 fn what_actors_share_knows_no_actor_and_the_domain_only_itself() {
     let known = |room: &str| match room {
-        "domain" => Some(&[][..]),
+        "domain" | "gate" => Some(&[][..]),
         "port" => Some(&["domain"][..]),
         "event" | "lifecycle" | "query" => Some(&["domain", "port", "event", "lifecycle", "query"][..]),
         _ => None,
@@ -165,7 +165,8 @@ fn the_doubles_stay_in_tests() {
 
 #[test]
 fn every_actor_and_room_is_named_here() {
-    let actors = [&ACTORS[..], &["", "domain", "port", "event", "lifecycle", "query", "testing"]].concat();
+    let actors =
+        [&ACTORS[..], &["", "domain", "port", "event", "lifecycle", "query", "gate", "testing"]].concat();
     let rooms = [&ADAPTERS[..], &BASE, &["", "cli", "app"]].concat();
     for (folder, named) in [("actors", actors), ("src", rooms)] {
         for source in package(folder) {

@@ -203,7 +203,7 @@ async fn the_documents_have_the_keys_that_are_promised() {
     assert_eq!(
         keys(&status).join(" "),
         "version pid started_at database targets probes_per_s slots results_waiting notifications_waiting journal \
-         results_dropped"
+         results_dropped overload"
     );
     assert_eq!(keys(&status["targets"]).join(" "), "NEW PASS FAIL UNKNOWN");
     assert_eq!(keys(&status["slots"]).join(" "), "done late skipped");

@@ -196,10 +196,24 @@ pub async fn another_definition_makes_another_revision(Subject { store, operator
     seen.push(revision(store).await);
     store.enable_target(id, false).await.expect("it is there");
     seen.push(revision(store).await);
-    let definition =
-        TargetDefinition { frequency: 7, ..TargetDefinition::new("other", "https://example.org/") };
-    store.update_target(other, &definition).await.expect("it is there");
-    seen.push(revision(store).await);
+    let as_it_was = TargetDefinition::new("other", "https://example.org/");
+    let secret = |text| Some(Secret::new(text));
+    for definition in [
+        TargetDefinition { tenantid: "7".to_owned(), ..as_it_was.clone() },
+        TargetDefinition { method: "HEAD".to_owned(), ..as_it_was.clone() },
+        TargetDefinition { authn: "BASIC".to_owned(), ..as_it_was.clone() },
+        TargetDefinition { authn_parms: secret(""), ..as_it_was.clone() },
+        TargetDefinition { authn_parms: secret("1"), ..as_it_was.clone() },
+        TargetDefinition { pass_result: "204".to_owned(), ..as_it_was.clone() },
+        TargetDefinition { frequency: 7, ..as_it_was.clone() },
+        TargetDefinition { timeout: 7, ..as_it_was.clone() },
+        TargetDefinition { options: secret(""), ..as_it_was.clone() },
+        TargetDefinition { options: secret("1"), ..as_it_was.clone() },
+        as_it_was,
+    ] {
+        store.update_target(other, &definition).await.expect("it is there");
+        seen.push(revision(store).await);
+    }
     store.delete_target(other).await.expect("it is there");
     seen.push(revision(store).await);
     operator.delete_target(id).await;

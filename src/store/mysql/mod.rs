@@ -31,8 +31,8 @@ use crate::settings::Database;
 // Each row weighs in with a factor of its own: else the same edit of two rows may cancel out.
 const REVISION: &str = r"
     SELECT CONCAT(COUNT(*), ' ', COALESCE(SUM((1 + id % 97) * CRC32(CONCAT_WS('\0', id, name, tenantid, url,
-           method, authn, COALESCE(authn_parms, '\1'), pass_result, frequency, timeout, enabled,
-           COALESCE(options, '\1')))), 0))
+           method, authn, authn_parms IS NULL, COALESCE(LEFT(authn_parms, 65536), ''), pass_result, frequency, timeout,
+           enabled, options IS NULL, COALESCE(LEFT(options, 65536), '')))), 0))
     FROM targets";
 
 // The names are compared byte by byte, as routing does: no collation takes `Home` for `home`.
