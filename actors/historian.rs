@@ -39,8 +39,8 @@ const READ_BYTES: usize = 256 << 10;
 /// How long after its end a period is summed up.
 const GRACE: Duration = Duration::from_secs(2 * 60);
 
-/// The targets that are summed up at once.
-const TARGETS: usize = 200;
+/// The targets that are summed up at once: the minutes of each are an hour of sketches.
+const TARGETS: usize = 25;
 
 /// The steps of a purge in one round, and the rest after each: others use the database too.
 const PURGE_STEPS: usize = 100;
