@@ -15,7 +15,7 @@ pub const CALM: Duration = Duration::from_secs(10);
 pub const RELIEF: Duration = Duration::from_secs(20);
 /// What it may take at most: so much, and so much more a target.
 const RSS_MIB: f64 = 64.0;
-const RSS_MIB_PER_TARGET: f64 = 8.0 / 1024.0;
+const RSS_MIB_PER_TARGET: f64 = 10.0 / 1024.0;
 /// The best rate is taken from pieces of this length.
 const PIECE_S: f64 = 5.0;
 
