@@ -3,16 +3,18 @@
 //! - hears: [`ProbeCompleted`] from the targets of its thread; [`Drain`]
 //! - says: [`ProbesCompleted`] to its hearers
 //! - owns: the results that gather, and who waits for them to be accepted
-//! - timers: deliveries, [`GATHERS`] after the first result that has gathered
+//! - timers: deliveries, as soon as one of the results that have gathered cannot wait longer
 //!
 //! # Design notes
 //!
 //! 2026-11: a message to another thread costs more than all that a hearer does with a result, and each may wake a
-//! thread that sleeps. So results travel together; one that somebody is to be told of does not wait for others.
+//! thread that sleeps. So results travel together; one that somebody is to be told of does not wait for others. Where
+//! targets are probed rarely, few results come in the time that a target of one second can wait: those of the others
+//! wait longer, so that a quiet daemon sleeps.
 //!
 //! 2026-11: a timer of actix may still fire after it was cancelled. So none is: what fires delivers what there is.
 
-use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::RefCell, ops::RangeInclusive, rc::Rc, sync::Arc, time::Duration};
 
 use actix::{
     dev::{MessageResponse, OneshotSender},
@@ -20,7 +22,10 @@ use actix::{
 };
 use futures_util::future::join_all;
 use log::warn;
-use tokio::{sync::oneshot, time::timeout};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout},
+};
 
 use crate::{
     domain::Event,
@@ -28,8 +33,10 @@ use crate::{
     lifecycle::Drain,
 };
 
-/// How long a result may wait for others that travel with it.
-const GATHERS: Duration = Duration::from_millis(50);
+/// How long a result may wait for others that travel with it: this part of the time between two probes of its target,
+/// within these bounds.
+const WAITS_PART: u32 = 20;
+const WAITS: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_millis(500);
 
 /// Those who wait for the results that gather.
 type Waiting = Rc<RefCell<Vec<OneshotSender<()>>>>;
@@ -39,8 +46,8 @@ pub struct Courier {
     hearers: Vec<Recipient<ProbesCompleted>>,
     results: Vec<ProbeCompleted>,
     waiting: Waiting,
-    /// Whether a delivery is about to begin.
-    hurries: bool,
+    /// When the next delivery begins, if something has gathered.
+    due: Option<Instant>,
     /// Deliveries that are not accepted yet.
     underway: usize,
     /// Who waits until there are none.
@@ -54,7 +61,7 @@ impl Courier {
             hearers,
             results: Vec::new(),
             waiting: Waiting::default(),
-            hurries: false,
+            due: None,
             underway: 0,
             drained: Vec::new(),
         }
@@ -65,7 +72,7 @@ impl Courier {
     /// A target probes again when its result was accepted: that bounds what gathers here and in every hearer's
     /// mailbox to one result a target, without dropping any.
     fn deliver(&mut self, ctx: &mut Context<Self>) {
-        self.hurries = false;
+        self.due = None;
         // An earlier delivery may have left nothing.
         if self.results.is_empty() {
             return;
@@ -93,8 +100,12 @@ impl Courier {
         }));
     }
 
-    fn deliver_within(wait: Duration, ctx: &mut Context<Self>) {
-        ctx.run_later(wait, Self::deliver);
+    fn deliver_within(&mut self, wait: Duration, ctx: &mut Context<Self>) {
+        let due = Instant::now() + wait;
+        if self.due.is_none_or(|earlier| due < earlier) {
+            self.due = Some(due);
+            ctx.run_later(wait, Self::deliver);
+        }
     }
 
     fn answer_drain(&mut self) {
@@ -105,11 +116,14 @@ impl Courier {
     }
 }
 
-/// Whether a result cannot wait for others: somebody is to be told of it, or it is to be confirmed soon.
-fn is_urgent(event: &ProbeCompleted) -> bool {
+/// How long a result can wait for others: not at all if somebody is to be told of it, or if it is to be confirmed soon.
+fn waits(event: &ProbeCompleted) -> Duration {
     let is_told = event.edge.and_then(Event::of).is_some() || event.reminder;
     let retries = event.target.options.retry_interval_ms.is_some();
-    is_told || (retries && !event.outcome.passed())
+    if is_told || (retries && !event.outcome.passed()) {
+        return Duration::ZERO;
+    }
+    (event.target.frequency / WAITS_PART).clamp(*WAITS.start(), *WAITS.end())
 }
 
 impl Actor for Courier {
@@ -129,11 +143,7 @@ impl Handler<ProbeCompleted> for Courier {
     type Result = Accepted;
 
     fn handle(&mut self, event: ProbeCompleted, ctx: &mut Context<Self>) -> Accepted {
-        if is_urgent(&event) && !std::mem::replace(&mut self.hurries, true) {
-            Self::deliver_within(Duration::ZERO, ctx);
-        } else if self.results.is_empty() {
-            Self::deliver_within(GATHERS, ctx);
-        }
+        self.deliver_within(waits(&event), ctx);
         self.results.push(event);
         Accepted(self.waiting.clone())
     }
@@ -158,7 +168,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::{Edge, Status},
+        domain::{Edge, Outcome, Status, Target},
         testing::{Collector, fixtures::probe_completed},
     };
 
@@ -169,8 +179,17 @@ mod tests {
         (Courier::new(hearers).start(), heard)
     }
 
+    /// Of targets that are probed every second.
     fn passes(ids: std::ops::Range<u64>) -> impl Iterator<Item = ProbeCompleted> {
-        ids.map(|id| probe_completed(id, crate::domain::Outcome::pass("200 OK")))
+        passes_every(Duration::from_secs(1), ids)
+    }
+
+    fn passes_every(frequency: Duration, ids: std::ops::Range<u64>) -> impl Iterator<Item = ProbeCompleted> {
+        ids.map(move |id| {
+            let event = probe_completed(id, Outcome::pass("200 OK"));
+            let target = Arc::new(Target { frequency, ..Target::clone(&event.target) });
+            ProbeCompleted { target, ..event }
+        })
     }
 
     fn sizes(heard: &Collector<ProbesCompleted>) -> Vec<usize> {
@@ -183,7 +202,29 @@ mod tests {
         let begun = Instant::now();
         join_all(passes(0..100).map(|event| courier.send(event))).await;
         assert_eq!(sizes(&heard), [100]);
-        assert!(begun.elapsed() <= GATHERS + Duration::from_millis(2), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() <= *WAITS.start() + Duration::from_millis(2), "{:?}", begun.elapsed());
+    }
+
+    #[actix::test]
+    async fn what_is_probed_rarely_waits_longer_but_goes_along_with_what_cannot() {
+        let (courier, heard) = courier(vec![]);
+        let mut delivered = Vec::new();
+        for (frequency_s, waits_ms) in [(1, 50), (4, 200), (10, 500), (3_600, 500)] {
+            let rare = |ids| passes_every(Duration::from_secs(frequency_s), ids);
+            for (events, waits_ms) in
+                [(rare(1..2).collect::<Vec<_>>(), waits_ms), (rare(1..2).chain(passes(2..3)).collect(), 50)]
+            {
+                delivered.push(events.len());
+                let begun = Instant::now();
+                join_all(events.into_iter().map(|event| courier.send(event))).await;
+                let (waited, waits) = (begun.elapsed(), Duration::from_millis(waits_ms));
+                let about = waits..=waits + Duration::from_millis(2);
+                assert!(about.contains(&waited), "{frequency_s} s: {waited:?}");
+                assert_eq!(sizes(&heard), delivered);
+                // What was armed for what went along earlier.
+                sleep(*WAITS.end()).await;
+            }
+        }
     }
 
     #[actix::test]
@@ -196,8 +237,8 @@ mod tests {
         });
         join_all(passes(0..3).chain(told).map(|event| courier.send(event))).await;
         assert_eq!(sizes(&heard), [5]);
-        assert!(begun.elapsed() < GATHERS / 10, "{:?}", begun.elapsed());
-        sleep(2 * GATHERS).await;
+        assert!(begun.elapsed() < *WAITS.start() / 10, "{:?}", begun.elapsed());
+        sleep(2 * *WAITS.start()).await;
         assert_eq!(sizes(&heard), [5]);
     }
 
@@ -262,7 +303,7 @@ mod tests {
         }
         let (courier, _) = courier(vec![Slow.start().recipient()]);
         passes(1..2).for_each(|event| drop(actix::spawn(courier.send(event))));
-        sleep(2 * GATHERS).await;
+        sleep(2 * *WAITS.start()).await;
         let begun = Instant::now();
         courier.send(Drain).await.unwrap();
         assert!(begun.elapsed() > Duration::from_secs(2));
@@ -275,6 +316,6 @@ mod tests {
         let begun = Instant::now();
         let (_, drained) = tokio::join!(waits, courier.send(Drain));
         assert_eq!((drained.unwrap(), sizes(&heard)), (0, vec![3]));
-        assert!(begun.elapsed() < GATHERS);
+        assert!(begun.elapsed() < *WAITS.start());
     }
 }

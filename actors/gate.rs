@@ -13,11 +13,11 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The probes of one thread that may be under way, but for those that take longer than [`PATIENCE`].
-const PROBES_MAX: usize = 1_000;
+const PROBES_MAX: usize = 400;
 
 /// How long a probe counts. No thread can begin as many probes in this time as there are places: so where answers are
 /// slow and the thread is not, nobody waits.
-pub const PATIENCE: Duration = Duration::from_millis(25);
+pub const PATIENCE: Duration = Duration::from_millis(20);
 
 /// The gate of one thread.
 #[derive(Clone, Debug)]

@@ -42,9 +42,11 @@ const GRACE: Duration = Duration::from_secs(2 * 60);
 /// The targets that are summed up at once: the minutes of each are an hour of sketches.
 const TARGETS: usize = 25;
 
-/// The steps of a purge in one round, and the rest after each: others use the database too.
+/// The steps of a purge in one round.
 const PURGE_STEPS: usize = 100;
-const PURGE_REST: Duration = Duration::from_millis(20);
+
+/// How long a round rests between its steps: probes need the machine meanwhile, and others the database.
+const REST: Duration = Duration::from_millis(20);
 
 /// The incidents that are shown, and the notifications of one.
 const INCIDENTS_MAX: usize = 100;
@@ -105,7 +107,7 @@ impl Historian {
     fn round(&mut self, ctx: &mut Context<Self>) {
         let archive = self.0.clone();
         let round = async move {
-            archive.follow().await?;
+            archive.follow(REST).await?;
             archive.sum_up().await?;
             archive.purge().await
         };
@@ -133,8 +135,9 @@ struct Archive {
 }
 
 impl Archive {
-    /// Brings over the results of all batches whose rows are written, and lets go what the database has.
-    async fn follow(&self) -> Result<(), StoreError> {
+    /// Brings over the results of all batches whose rows are written, and lets go what the database has. Rests after
+    /// each piece of the journal.
+    async fn follow(&self, rest: Duration) -> Result<(), StoreError> {
         let mut followed = self.followed.lock().await;
         let Some(progress) = self.progress.send(GetProgress).await.ok().flatten() else {
             return Ok(());
@@ -144,7 +147,7 @@ impl Archive {
             Some(after) => after,
             None => within_deadline(self.store.progress(node)).await?.history,
         };
-        while let Some((range, minutes)) = self.slice(after, progress.rows).await? {
+        while let Some((range, minutes)) = self.slice(after, progress.rows, rest).await? {
             after = *range.end();
             if minutes.results() > 0 {
                 within_deadline(self.store.write_minutes(node, range, minutes.sorted())).await?;
@@ -160,6 +163,7 @@ impl Archive {
         &self,
         after: u64,
         last: u64,
+        rest: Duration,
     ) -> Result<Option<(RangeInclusive<u64>, Minutes)>, StoreError> {
         let (mut first, mut through) = (None, after);
         let mut minutes = Minutes::default();
@@ -174,6 +178,7 @@ impl Archive {
             if through == before {
                 break;
             }
+            sleep(rest).await;
         }
         Ok(first.map(|first| (first..=through, minutes)))
     }
@@ -253,7 +258,7 @@ impl Archive {
                 if !within_deadline(self.store.purge(what, before)).await? {
                     break;
                 }
-                sleep(PURGE_REST).await;
+                sleep(REST).await;
             }
         }
         Ok(())
@@ -329,7 +334,7 @@ impl Handler<GetHistory> for Historian {
     fn handle(&mut self, asked: GetHistory, _: &mut Context<Self>) -> Self::Result {
         let archive = self.0.clone();
         Box::pin(async move {
-            archive.follow().await?;
+            archive.follow(Duration::ZERO).await?;
             archive.history(GetHistory { from: asked.by.start_of(asked.from), ..asked }).await
         })
     }
@@ -341,7 +346,7 @@ impl Handler<GetResults> for Historian {
     fn handle(&mut self, asked: GetResults, _: &mut Context<Self>) -> Self::Result {
         let archive = self.0.clone();
         Box::pin(async move {
-            archive.follow().await?;
+            archive.follow(Duration::ZERO).await?;
             within_deadline(archive.store.results(asked.target, asked.from, asked.until)).await
         })
     }
@@ -373,7 +378,7 @@ impl Handler<Drain> for Historian {
         let archive = self.0.clone();
         Box::pin(async move {
             // What is left stays in the journal.
-            archive.follow().await.ok();
+            archive.follow(Duration::ZERO).await.ok();
             0
         })
     }
