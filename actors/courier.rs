@@ -36,7 +36,7 @@ use crate::{
 /// How long a result may wait for others that travel with it: this part of the time between two probes of its target,
 /// within these bounds.
 const WAITS_PART: u32 = 20;
-const WAITS: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_millis(500);
+const WAITS: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_millis(250);
 
 /// Those who wait for the results that gather.
 type Waiting = Rc<RefCell<Vec<OneshotSender<()>>>>;
@@ -209,7 +209,7 @@ mod tests {
     async fn what_is_probed_rarely_waits_longer_but_goes_along_with_what_cannot() {
         let (courier, heard) = courier(vec![]);
         let mut delivered = Vec::new();
-        for (frequency_s, waits_ms) in [(1, 50), (4, 200), (10, 500), (3_600, 500)] {
+        for (frequency_s, waits_ms) in [(1, 50), (4, 200), (10, 250), (3_600, 250)] {
             let rare = |ids| passes_every(Duration::from_secs(frequency_s), ids);
             for (events, waits_ms) in
                 [(rare(1..2).collect::<Vec<_>>(), waits_ms), (rare(1..2).chain(passes(2..3)).collect(), 50)]
