@@ -1,4 +1,4 @@
-# `make` alone says what there is. All that is built goes to target/.
+# `make` alone says what there is. All that is built goes to target/, or where CARGO_TARGET_DIR says.
 
 SHELL := /bin/bash
 PREFIX ?= /usr/local
@@ -15,7 +15,8 @@ INSTALL_TOOL := CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off 
 # Postfix starts as root only: of anybody else the tests are built as that user and run through sudo.
 AS_ROOT := $(if $(filter-out 0,$(shell id -u)),CARGO_TARGET_$(shell rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')_RUNNER='sudo -E')
 
-SKYPUNCH := target/debug/skypunch --state-dir target/run
+BUILT := $(or $(CARGO_TARGET_DIR),target)
+SKYPUNCH := $(BUILT)/debug/skypunch --state-dir target/run
 
 .PHONY: help run build release test test-faults check ci bench fuzz bless fmt deps packages tools nextest previous install clean
 
@@ -102,8 +103,8 @@ nextest:
 	@command -v cargo-nextest >/dev/null || $(INSTALL_TOOL) cargo-nextest@0.9.143
 
 install: ## Install what `make release` built below PREFIX (/usr/local), for systemd; keeps your configuration
-	@[ -x target/release/skypunch ] || { echo 'First, run: make release' >&2; exit 1; }
-	install -D -m 755 target/release/skypunch '$(DESTDIR)$(PREFIX)/bin/skypunch'
+	@[ -x '$(BUILT)/release/skypunch' ] || { echo 'First, run: make release' >&2; exit 1; }
+	install -D -m 755 '$(BUILT)/release/skypunch' '$(DESTDIR)$(PREFIX)/bin/skypunch'
 	install -d '$(DESTDIR)$(PREFIX)/lib/systemd/system'
 	sed 's|/usr/local/bin|$(PREFIX)/bin|' conf/skypunch.service > '$(DESTDIR)$(PREFIX)/lib/systemd/system/skypunch.service'
 	@for file in skypunch.toml log4rs.yaml; do \
