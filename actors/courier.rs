@@ -192,6 +192,21 @@ mod tests {
         })
     }
 
+    /// Accepts after this time.
+    struct Slow(Duration);
+
+    impl Actor for Slow {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<ProbesCompleted> for Slow {
+        type Result = ResponseFuture<()>;
+
+        fn handle(&mut self, _: ProbesCompleted, _: &mut Context<Self>) -> Self::Result {
+            Box::pin(sleep(self.0))
+        }
+    }
+
     fn sizes(heard: &Collector<ProbesCompleted>) -> Vec<usize> {
         heard.heard().iter().map(|results| results.0.len()).collect()
     }
@@ -244,17 +259,7 @@ mod tests {
 
     #[actix::test]
     async fn a_hearer_that_does_not_accept_holds_the_targets_but_not_for_ever() {
-        struct Deaf;
-        impl Actor for Deaf {
-            type Context = Context<Self>;
-        }
-        impl Handler<ProbesCompleted> for Deaf {
-            type Result = ResponseFuture<()>;
-            fn handle(&mut self, _: ProbesCompleted, _: &mut Context<Self>) -> Self::Result {
-                Box::pin(std::future::pending())
-            }
-        }
-        let (courier, heard) = courier(vec![Deaf.start().recipient()]);
+        let (courier, heard) = courier(vec![Slow(Duration::MAX).start().recipient()]);
         let begun = Instant::now();
         for (n, event) in (1..).zip(passes(0..3)) {
             courier.send(event).await.unwrap();
@@ -291,17 +296,7 @@ mod tests {
 
     #[actix::test]
     async fn a_drain_waits_for_what_is_on_its_way() {
-        struct Slow;
-        impl Actor for Slow {
-            type Context = Context<Self>;
-        }
-        impl Handler<ProbesCompleted> for Slow {
-            type Result = ResponseFuture<()>;
-            fn handle(&mut self, _: ProbesCompleted, _: &mut Context<Self>) -> Self::Result {
-                Box::pin(sleep(Duration::from_secs(3)))
-            }
-        }
-        let (courier, _) = courier(vec![Slow.start().recipient()]);
+        let (courier, _) = courier(vec![Slow(Duration::from_secs(3)).start().recipient()]);
         passes(1..2).for_each(|event| drop(actix::spawn(courier.send(event))));
         sleep(2 * *WAITS.start()).await;
         let begun = Instant::now();

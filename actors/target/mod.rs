@@ -609,29 +609,31 @@ mod tests {
         }
     }
 
-    #[actix::test]
-    async fn slots_that_pass_before_a_result_is_accepted_are_skipped_but_not_shed() {
+    /// Watches a target whose results are accepted slowly.
+    fn watch_slow(step: Step) -> Watch {
         pause();
         let heard = Collector::<ProbeCompleted>::default();
         let slow = Slow(heard.recipient()).start().recipient();
-        let _watch = watch_told(slow, Gate::default(), every_second(1), [up()]);
+        Watch { heard, ..watch_told(slow, Gate::default(), every_second(1), [step]) }
+    }
+
+    #[actix::test]
+    async fn slots_that_pass_before_a_result_is_accepted_are_skipped_but_not_shed() {
+        let watch = watch_slow(up());
         sleep(Duration::from_secs(20)).await;
-        let slots = slots(&heard.heard());
+        let slots = slots(&watch.heard.heard());
         assert!(slots.skipped >= 12 && slots.shed == 0, "{slots:?}");
     }
 
     #[actix::test]
     async fn a_stop_before_a_result_is_accepted_loses_no_edge() {
-        pause();
-        let heard = Collector::<ProbeCompleted>::default();
-        let slow = Slow(heard.recipient()).start().recipient();
-        let watch = watch_told(slow, Gate::default(), every_second(1), [down()]);
+        let watch = watch_slow(down());
         sleep(Duration::from_millis(1_200)).await;
         watch.addr.send(Stop).await.unwrap();
         sleep(Duration::from_millis(1)).await;
         assert!(watch.exited.heard().is_empty());
         sleep(Duration::from_secs(10)).await;
-        assert_eq!((heard.heard().len(), watch.exited.heard()[0].1.fail_count), (1, 1));
+        assert_eq!((watch.heard.heard().len(), watch.exited.heard()[0].1.fail_count), (1, 1));
     }
 
     #[actix::test]
